@@ -1,0 +1,28 @@
+"""Stimulative training in plain PyTorch: needs torch and the standard library only."""
+
+from .cost import DepthCost, depth_cost
+from .norm import isolated_norm, recalibrate_norm
+from .resize import resize_batch, resize_padded_batch, sample_size, scale_size
+from .schedule import weight_factor
+from .skip import active_subnet, prune_to_subnet
+from .space import DepthSpace, Subnet
+from .stages import Block, register_residual_stages, residual_stages
+
+__all__ = [
+    'Block',
+    'DepthCost',
+    'DepthSpace',
+    'Subnet',
+    'active_subnet',
+    'depth_cost',
+    'isolated_norm',
+    'prune_to_subnet',
+    'recalibrate_norm',
+    'register_residual_stages',
+    'residual_stages',
+    'resize_batch',
+    'resize_padded_batch',
+    'sample_size',
+    'scale_size',
+    'weight_factor',
+]

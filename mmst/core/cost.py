@@ -1,0 +1,77 @@
+"""What a subnet costs, in floating-point operations of the backbone's forward pass."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .space import DepthSpace, Subnet
+from .stages import residual_stages
+
+__all__ = ['DepthCost', 'depth_cost']
+
+
+@dataclass(frozen=True)
+class DepthCost:
+    """FLOPs of a backbone and of its blocks.
+
+    Args:
+        total: FLOPs of the whole backbone.
+        blocks: FLOPs of each block of each stage.
+    """
+
+    total: int
+    blocks: tuple[tuple[int, ...], ...]
+
+    def ratio(self, subnet: Subnet) -> float:
+        """FLOPs of a subnet over those of the whole backbone, at equal input size."""
+        kept = [
+            [float(i in stage) for i in range(len(flops))]
+            for stage, flops in zip(subnet.blocks, self.blocks, strict=True)
+        ]
+        return self._ratio(kept)
+
+    def expected_ratio(self, space: DepthSpace) -> float:
+        """Expectation of :meth:`ratio` over a space."""
+        return self._ratio(space.keep_probability())
+
+    def _ratio(self, keep: Sequence[Sequence[float]]) -> float:
+        skipped = sum(
+            flops * (1 - probability)
+            for stage, probabilities in zip(self.blocks, keep, strict=True)
+            for flops, probability in zip(stage, probabilities, strict=True)
+        )
+        return 1 - skipped / self.total
+
+
+def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> DepthCost:
+    """Counts the FLOPs of a backbone and of its residual blocks, without computing anything.
+
+    The counting runs on a copy of the backbone on torch's ``meta`` device. Ratios hardly depend on
+    the input size as long as it is a multiple of the backbone's stride.
+
+    Args:
+        backbone: A backbone that :func:`residual_stages` knows.
+        input_hw: Size in pixels of the image of three channels that is counted.
+
+    Raises:
+        NotImplementedError, RuntimeError: An operator of the backbone has no ``meta`` version.
+    """
+    twin = copy.deepcopy(backbone)
+    twin.to('meta')
+    twin.eval()
+    names = {module: name for name, module in twin.named_modules()}
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        twin(torch.empty(1, 3, *input_hw, device='meta'))
+    counts = counter.get_flop_counts()
+    root = type(twin).__name__
+    blocks = tuple(
+        tuple(sum(counts.get(f'{root}.{names[block.module]}', {}).values()) for block in stage)
+        for stage in residual_stages(twin)
+    )
+    return DepthCost(counter.get_total_flops(), blocks)

@@ -1,0 +1,137 @@
+"""Random smaller inputs (ST++ section 3.3.2, eq. 7-9).
+
+Sizes are (height, width) in pixels. B is the number of images of a batch, C their channels.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ['resize_batch', 'resize_padded_batch', 'sample_size', 'scale_size']
+
+Size = tuple[int, int]
+
+
+def sample_size(
+    size_hw: Size, min_ratio: float = 0.43, *, seed: int, step: int, index: int = 0
+) -> Size:
+    """Draws the size of a subnet's input.
+
+    The shorter side is a uniform integer in ``[int(min_ratio * s), s]``, s being the shorter side
+    of the main network's input; the aspect ratio is kept. The draw depends on nothing but the
+    arguments, so it is the same on every rank and after resuming.
+
+    Args:
+        size_hw: Size of the main network's input.
+        min_ratio: Smallest ratio of the sides, in (0, 1].
+        seed: Seed of the run.
+        step: Training iteration.
+        index: Which subnet of this iteration.
+
+    Raises:
+        ValueError: ``min_ratio`` is out of range, or the smallest size rounds to nothing.
+    """
+    check_min_ratio(min_ratio)
+    shorter = min(size_hw)
+    smallest = int(min_ratio * shorter)
+    if smallest < 1:
+        raise ValueError(
+            f'min_ratio times the shorter side must be at least one pixel, got {min_ratio} * '
+            f'{shorter} for an input of {tuple(size_hw)}; use larger inputs or a larger min_ratio'
+        )
+    draw = random.Random(f'mmst.size:{seed}:{step}:{index}')
+    return scale_size(size_hw, draw.randint(smallest, shorter) / shorter)
+
+
+def check_min_ratio(min_ratio: float) -> None:
+    """Raises ValueError unless ``min_ratio`` is in (0, 1]."""
+    if not 0 < min_ratio <= 1:
+        raise ValueError(
+            f'min_ratio must be in (0, 1], got {min_ratio}; 0.43 is the best setting of the paper, '
+            '1 leaves the inputs as they are'
+        )
+
+
+def scale_size(size_hw: Size, ratio: float) -> Size:
+    """Scales a size, rounding half up as OpenMMLab's ``Resize`` does.
+
+    Raises:
+        ValueError: A side rounds to nothing.
+    """
+    height, width = (int(side * ratio + 0.5) for side in size_hw)
+    if min(height, width) < 1:
+        raise ValueError(
+            f'ratio must leave at least one pixel of each side, got {ratio} for an image of '
+            f'{tuple(size_hw)}; use larger inputs or a larger min_ratio'
+        )
+    return height, width
+
+
+def resize_batch(inputs: Tensor, size_hw: Size) -> Tensor:
+    """Resizes images bilinearly, without antialiasing, pixel centres aligned.
+
+    Args:
+        inputs: Float images of shape (B, C, H, W).
+        size_hw: The new size.
+
+    Returns:
+        Images of shape (B, C, *size_hw); ``inputs`` itself if it has that size already.
+
+    Raises:
+        ValueError: ``inputs`` is not a float tensor of four dimensions, or a side is below 1.
+    """
+    if inputs.ndim != 4 or not inputs.is_floating_point():
+        raise ValueError(
+            'inputs must be a float tensor of shape (B, C, H, W), got '
+            f'{inputs.dtype} of shape {tuple(inputs.shape)}'
+        )
+    if min(size_hw) < 1:
+        raise ValueError(f'size_hw must be at least one pixel a side, got {tuple(size_hw)}')
+    if tuple(inputs.shape[-2:]) == tuple(size_hw):
+        return inputs
+    return F.interpolate(inputs, size=tuple(size_hw), mode='bilinear', align_corners=False)
+
+
+def resize_padded_batch(
+    inputs: Tensor,
+    from_hws: Sequence[Size],
+    to_hws: Sequence[Size],
+    padded_hw: Size,
+    pad_value: float = 0.0,
+) -> Tensor:
+    """Resizes the images of a padded batch, each by itself, and pads them again.
+
+    Padding never bleeds into an image: the result is what one gets by resizing the images before
+    they are batched.
+
+    Args:
+        inputs: Float images of shape (B, C, H, W), each in the upper left corner of its slot.
+        from_hws: B sizes of the images without padding.
+        to_hws: B new sizes.
+        padded_hw: New size of the batch, at least as large as each new size.
+        pad_value: What the rest is filled with.
+
+    Returns:
+        Images of shape (B, C, *padded_hw).
+    """
+    if len(set(from_hws)) == 1 and len(set(to_hws)) == 1:
+        (height, width), (new_height, new_width) = from_hws[0], to_hws[0]
+        images = resize_batch(inputs[..., :height, :width], (new_height, new_width))
+        padding = (0, padded_hw[1] - new_width, 0, padded_hw[0] - new_height)
+        return F.pad(images, padding, value=pad_value) if any(padding) else images
+    result = inputs.new_full((*inputs.shape[:2], *padded_hw), pad_value)
+    for image, slot, (height, width), (new_height, new_width) in zip(
+        inputs, result, from_hws, to_hws, strict=True
+    ):
+        resized = resize_batch(image[None, :, :height, :width], (new_height, new_width))
+        slot[:, :new_height, :new_width] = resized[0]
+    return result
+
+
+def stack_size(sizes_hw: Sequence[Size]) -> Size:
+    """Size of the smallest batch that holds images of the given sizes."""
+    return max(height for height, _ in sizes_hw), max(width for _, width in sizes_hw)

@@ -1,0 +1,86 @@
+"""Running a backbone with some of its residual blocks skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from .space import Subnet
+from .stages import Block, Stages, residual_stages
+
+__all__ = ['active_subnet', 'prune_to_subnet']
+
+
+class Skip(nn.Module):
+    """Stands in for a skipped block: returns its first argument."""
+
+    def forward(self, x: object, *args: object, **kwargs: object) -> object:
+        return x
+
+
+@contextmanager
+def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterator[nn.Module]:
+    """Makes a backbone run as one of its subnets (unraveled view, ST section 3.2).
+
+    Each skipped block is replaced in its parent by a parameter-free identity. On exit, also by an
+    exception, the very same modules are back under the same names: keys, buffers, ``requires_grad``
+    and training mode are never touched. Call ``backward`` inside the context when activation
+    checkpointing is on, because it runs the forward again.
+
+    Args:
+        backbone: A backbone that :func:`residual_stages` knows.
+        subnet: A subnet, or the number of leading blocks kept in each stage.
+
+    Yields:
+        The backbone.
+
+    Raises:
+        ValueError: The subnet does not fit the backbone.
+    """
+    blocks = _skipped(residual_stages(backbone), subnet)
+    originals = [block.module for block in blocks]
+    try:
+        for block in blocks:
+            setattr(block.parent, block.name, Skip())
+        yield backbone
+    finally:
+        for block, original in zip(blocks, originals, strict=True):
+            setattr(block.parent, block.name, original)
+
+
+def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
+    """Removes the last blocks of each stage for good, in place.
+
+    The remaining blocks keep their names, so the state dict is a part of the full network's.
+
+    Args:
+        backbone: A backbone that :func:`residual_stages` knows.
+        depths: Number of leading blocks to keep in each stage.
+
+    Raises:
+        ValueError: ``depths`` does not fit the backbone.
+    """
+    for block in _skipped(residual_stages(backbone), Subnet(tuple(depths))):
+        delattr(block.parent, block.name)
+
+
+def _skipped(stages: Stages, subnet: Subnet | Sequence[int]) -> list[Block]:
+    if not isinstance(subnet, Subnet):
+        subnet = Subnet(tuple(subnet))
+    full = tuple(len(stage) for stage in stages)
+    fits = len(subnet.depths) == len(full) and all(
+        kept[-1] < depth for kept, depth in zip(subnet.blocks, full, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f'subnet must lie within stages of {full} blocks, got {subnet}; '
+            'give one number between 1 and the number of blocks per stage'
+        )
+    return [
+        block
+        for stage, kept in zip(stages, subnet.blocks, strict=True)
+        for index, block in enumerate(stage)
+        if index not in kept
+    ]

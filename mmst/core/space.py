@@ -1,0 +1,211 @@
+"""Which subnets of a residual network can be sampled, and how one is drawn.
+
+Everything here is data: no function touches a model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+__all__ = ['DepthSpace', 'Subnet']
+
+RULES = ('ordered', 'stochastic')
+
+
+@dataclass(frozen=True, repr=False)
+class Subnet:
+    """A shallower network inside a residual network.
+
+    Args:
+        depths: Number of blocks kept in each stage.
+        kept: Per stage, the indices of the kept blocks in ascending order. ``None`` (the ordered
+            rule) keeps the first ``depths[i]`` blocks of stage i.
+
+    Raises:
+        ValueError: A stage keeps no block, or ``kept`` contradicts ``depths``.
+    """
+
+    depths: tuple[int, ...]
+    kept: tuple[tuple[int, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        depths = tuple(int(depth) for depth in self.depths)
+        if not depths or min(depths) < 1:
+            raise ValueError(
+                f'depths must keep at least one block in each stage, got {self.depths!r}: '
+                'the first block of a stage changes its width or stride and cannot be skipped'
+            )
+        object.__setattr__(self, 'depths', depths)
+        if self.kept is None:
+            return
+        kept = tuple(tuple(stage) for stage in self.kept)
+        for stage, depth in itertools.zip_longest(kept, depths):
+            if (
+                stage is None
+                or depth is None
+                or len(stage) != depth
+                or stage != tuple(sorted({0, *stage}))
+            ):
+                raise ValueError(
+                    'kept must list, for each stage, as many ascending block indices as depths '
+                    f'says, beginning with 0; got kept={self.kept!r} with depths={depths!r}'
+                )
+        ordered = tuple(tuple(range(depth)) for depth in depths)
+        object.__setattr__(self, 'kept', None if kept == ordered else kept)
+
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """Indices of the kept blocks, stage by stage."""
+        return self.kept or tuple(tuple(range(depth)) for depth in self.depths)
+
+    def __repr__(self) -> str:
+        kept = '' if self.kept is None else f', kept={self.kept}'
+        return f'Subnet(depths={self.depths}{kept})'
+
+
+class DepthSpace:
+    """The subnets that may be sampled from a residual network.
+
+    Stage i has ``full[i]`` blocks and ``choices[i]`` possible depths: its depth is uniform on
+    ``{full[i] - choices[i] + 1, ..., full[i]}`` (the inter-stage rule, ST++ section 3.3.3). The
+    inner-stage rule says which blocks a stage of depth d keeps: its first d (``'ordered'``, ST
+    section 3.2) or the first one and a uniformly random d - 1 of the others (``'stochastic'``).
+
+    A space iterates over its subnets, has a length and answers ``subnet in space``.
+
+    Args:
+        full: Number of blocks per stage of the whole network, e.g. ``(3, 4, 6, 3)`` for ResNet-50.
+        choices: Number of possible depths per stage. Defaults to all of them, ``full``.
+        rule: ``'ordered'`` or ``'stochastic'``.
+
+    Raises:
+        ValueError: ``choices`` does not fit ``full``, or the rule is unknown.
+    """
+
+    def __init__(
+        self, full: Sequence[int], choices: Sequence[int] | None = None, rule: str = 'ordered'
+    ) -> None:
+        self.full = _positive_ints('full', full)
+        self.choices = self.full if choices is None else _positive_ints('choices', choices)
+        if len(self.choices) != len(self.full):
+            raise ValueError(
+                f'choices must have one number per stage: got {len(self.choices)} numbers, '
+                f'{self.choices}, for {len(self.full)} stages of {self.full} blocks'
+            )
+        for stage, (count, depth) in enumerate(zip(self.choices, self.full, strict=True), start=1):
+            if count > depth:
+                raise ValueError(
+                    f'choices of stage {stage} must be at most its {depth} blocks, got {count} in '
+                    f'choices={self.choices}; stages have {self.full} blocks'
+                )
+        if rule not in RULES:
+            raise ValueError(f'rule must be one of {RULES}, got {rule!r}')
+        self.rule = rule
+
+    @property
+    def largest(self) -> Subnet:
+        """The whole network."""
+        return Subnet(self.full)
+
+    @property
+    def smallest(self) -> Subnet:
+        """The subnet with the fewest blocks (of several under the stochastic rule, the ordered)."""
+        return Subnet(tuple(options[0] for options in self._options()))
+
+    def sample(self, *, seed: int, step: int, index: int = 0) -> Subnet:
+        """Draws a subnet.
+
+        The draw depends on nothing but the arguments, so it is the same on every rank and after
+        resuming.
+
+        Args:
+            seed: Seed of the run.
+            step: Training iteration.
+            index: Which subnet of this iteration.
+        """
+        draw = random.Random(f'mmst.subnet:{seed}:{step}:{index}')
+        depths = tuple(draw.choice(options) for options in self._options())
+        if self.rule == 'ordered':
+            return Subnet(depths)
+        kept = tuple(
+            (0, *sorted(draw.sample(range(1, full), depth - 1)))
+            for full, depth in zip(self.full, depths, strict=True)
+        )
+        return Subnet(depths, kept)
+
+    def keep_probability(self) -> tuple[tuple[float, ...], ...]:
+        """Probability that a drawn subnet contains a block, for each block of each stage."""
+        result = []
+        for full, options in zip(self.full, self._options(), strict=True):
+            if self.rule == 'ordered':
+                stage = [sum(depth > block for depth in options) for block in range(full)]
+                result.append(tuple(count / len(options) for count in stage))
+            else:
+                others = sum(depth - 1 for depth in options) / len(options) / max(1, full - 1)
+                result.append((1.0, *[others] * (full - 1)))
+        return tuple(result)
+
+    def __iter__(self) -> Iterator[Subnet]:
+        if self.rule == 'ordered':
+            yield from (Subnet(depths) for depths in itertools.product(*self._options()))
+            return
+        stages = [
+            [
+                (0, *others)
+                for depth in options
+                for others in itertools.combinations(range(1, full), depth - 1)
+            ]
+            for full, options in zip(self.full, self._options(), strict=True)
+        ]
+        for kept in itertools.product(*stages):
+            yield Subnet(tuple(len(stage) for stage in kept), kept)
+
+    def __len__(self) -> int:
+        if self.rule == 'ordered':
+            return math.prod(self.choices)
+        return math.prod(
+            sum(math.comb(full - 1, depth - 1) for depth in options)
+            for full, options in zip(self.full, self._options(), strict=True)
+        )
+
+    def __contains__(self, subnet: object) -> bool:
+        if not isinstance(subnet, Subnet) or len(subnet.depths) != len(self.full):
+            return False
+        if self.rule == 'ordered' and subnet.kept is not None:
+            return False
+        return all(
+            depth in options and stage[-1] < full
+            for depth, options, stage, full in zip(
+                subnet.depths, self._options(), subnet.blocks, self.full, strict=True
+            )
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DepthSpace) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.full, self.choices, self.rule))
+
+    def __repr__(self) -> str:
+        return f'DepthSpace(full={self.full}, choices={self.choices}, rule={self.rule!r})'
+
+    def _options(self) -> list[range]:
+        """Possible depths of each stage, ascending."""
+        return [
+            range(full - count + 1, full + 1)
+            for full, count in zip(self.full, self.choices, strict=True)
+        ]
+
+
+def _positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    result = tuple(values)
+    if not result or not all(isinstance(value, int) and value >= 1 for value in result):
+        raise ValueError(
+            f'{name} must be one positive integer per stage, got {values!r}; '
+            'ResNet-50 has four stages, of (3, 4, 6, 3) blocks'
+        )
+    return result

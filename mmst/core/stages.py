@@ -1,0 +1,129 @@
+"""Where the residual blocks of a backbone are.
+
+An adapter per backbone family maps a backbone to its stages. It is registered under a class or its
+dotted name, so that no task library is imported here; subclasses inherit their parent's adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+__all__ = ['Block', 'register_residual_stages', 'residual_stages']
+
+
+class Block(NamedTuple):
+    """The place of one residual block: the child ``name`` of ``parent``."""
+
+    parent: nn.Module
+    name: str
+
+    @property
+    def module(self) -> nn.Module:
+        """The block itself."""
+        return self.parent.get_submodule(self.name)
+
+
+Stages = tuple[tuple[Block, ...], ...]
+Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
+
+_adapters: dict[str, Adapter] = {}
+
+
+def register_residual_stages(*classes: type | str) -> Callable[[Adapter], Adapter]:
+    """Registers how to find the residual stages of a backbone class and of its subclasses.
+
+    The decorated function receives the backbone and returns its stages in forward order, each an
+    iterable of :class:`Block` in forward order. Every block but the first of a stage must keep the
+    shape of its input, and the backbone's forward must call the block as a child of ``parent``.
+
+    Example:
+        >>> @register_residual_stages(MyBackbone)
+        ... def my_stages(backbone):
+        ...     return [[Block(body, name) for name, _ in body.named_children()]
+        ...             for body in backbone.bodies]
+
+    Args:
+        *classes: Backbone classes, or their dotted names, e.g. ``'package.module.MyBackbone'``.
+    """
+
+    def register(adapter: Adapter) -> Adapter:
+        for cls in classes:
+            _adapters[cls if isinstance(cls, str) else _dotted_name(cls)] = adapter
+        return adapter
+
+    return register
+
+
+def residual_stages(backbone: nn.Module) -> Stages:
+    """Finds the residual stages of a backbone.
+
+    Args:
+        backbone: A backbone of a registered class.
+
+    Returns:
+        The stages in forward order, each with its blocks in forward order.
+
+    Raises:
+        TypeError: The class of the backbone is not registered.
+        ValueError: The backbone has no block, or one that cannot be skipped.
+    """
+    for cls in type(backbone).__mro__:
+        adapter = _adapters.get(_dotted_name(cls))
+        if adapter is not None:
+            stages = tuple(tuple(stage) for stage in adapter(backbone))
+            _check_stages(type(backbone).__name__, stages)
+            return stages
+    known = ', '.join(sorted(_adapters))
+    raise TypeError(
+        f'backbone must be of a class whose residual stages are known, got '
+        f'{_dotted_name(type(backbone))}. Known classes: {known}. Add yours with '
+        '@mmst.core.register_residual_stages(YourBackbone) on a function that returns its stages'
+    )
+
+
+def _check_stages(name: str, stages: Stages) -> None:
+    if not stages or not all(stages):
+        raise ValueError(
+            f'{name} must have at least one residual block in each stage, '
+            f'got stages of {[len(stage) for stage in stages]} blocks'
+        )
+    for number, stage in enumerate(stages, start=1):
+        for index, block in enumerate(stage[1:], start=1):
+            if getattr(block.module, 'downsample', None) is not None:
+                raise ValueError(
+                    f'block {index} of stage {number} of {name} must be skippable, but has a '
+                    'downsample branch: it changes the shape of its input'
+                )
+
+
+def _dotted_name(cls: type) -> str:
+    return f'{cls.__module__}.{cls.__qualname__}'
+
+
+def _children(container: nn.Module) -> list[Block]:
+    return [Block(container, name) for name, _ in container.named_children()]
+
+
+@register_residual_stages(
+    'mmdet.models.backbones.resnet.ResNet',
+    'mmseg.models.backbones.resnet.ResNet',
+    'mmpose.models.backbones.resnet.ResNet',
+    'mmpretrain.models.backbones.resnet.ResNet',
+    'torchvision.models.resnet.ResNet',
+    'timm.models.resnet.ResNet',
+)
+def _resnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
+    """ResNet and what shares its structure: blocks in ``layer1``, ``layer2``, ..."""
+    layers = (getattr(backbone, f'layer{number}', None) for number in range(1, 10))
+    return [_children(layer) for layer in layers if layer is not None]
+
+
+@register_residual_stages('mmdet.models.backbones.trident_resnet.TridentResNet')
+def _trident(backbone: nn.Module) -> Sequence[Sequence[Block]]:
+    raise TypeError(
+        'backbone must pass one tensor from block to block, got TridentResNet, whose third stage '
+        'passes a list of three branches; use a plain ResNet'
+    )

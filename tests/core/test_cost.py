@@ -1,0 +1,40 @@
+"""Counted FLOPs are those of the rebuilt network."""
+
+import pytest
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import resnet50
+
+from mmst.core import DepthSpace, Subnet, active_subnet, depth_cost
+
+
+def count(model, images):
+    with FlopCounterMode(display=False) as counter:
+        model(images)
+    return counter.get_total_flops()
+
+
+def test_ratio_is_that_of_counted_networks(resnet, images):
+    cost = depth_cost(resnet, (64, 64))
+    full = count(resnet, images[:1])
+    assert cost.total == full
+    subnet = Subnet((1, 2, 1, 1))
+    with active_subnet(resnet, subnet):
+        assert cost.ratio(subnet) == pytest.approx(count(resnet, images[:1]) / full)
+
+
+def test_expected_ratio_is_the_mean_over_the_space():
+    cost = depth_cost(resnet50())
+    for space in (
+        DepthSpace((3, 4, 6, 3), (1, 2, 4, 1)),
+        DepthSpace((3, 4, 6, 3), (2, 2, 2, 1), 'stochastic'),
+    ):
+        draws = [cost.ratio(space.sample(seed=0, step=step)) for step in range(3000)]
+        assert cost.expected_ratio(space) == pytest.approx(sum(draws) / 3000, abs=0.005)
+    assert 0.88 < cost.expected_ratio(DepthSpace((3, 4, 6, 3), (1, 2, 4, 1))) < 0.90
+
+
+def test_counting_changes_nothing(resnet):
+    before = {name: value.clone() for name, value in resnet.state_dict().items()}
+    depth_cost(resnet)
+    assert resnet.training
+    assert all((before[name] == value).all() for name, value in resnet.state_dict().items())

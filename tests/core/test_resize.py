@@ -1,0 +1,80 @@
+"""Sizes are drawn as the paper says and images resized one by one."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmst.core import resize_batch, resize_padded_batch, sample_size, scale_size
+
+
+def test_shorter_side_is_a_uniform_integer_between_the_bounds():
+    sizes = [sample_size((200, 300), 0.43, seed=0, step=step) for step in range(5000)]
+    shorter = [height for height, _ in sizes]
+    assert min(shorter) == 86 and max(shorter) == 200
+    assert len(set(shorter)) == 115
+    assert np.mean(shorter) == pytest.approx(143, abs=2)
+    assert all(abs(width - 1.5 * height) <= 0.5 for height, width in sizes)
+
+
+def test_draw_depends_only_on_its_arguments():
+    draw = {'seed': 5, 'step': 7, 'index': 1}
+    assert sample_size((800, 1333), **draw) == sample_size((800, 1333), **draw)
+    assert sample_size((800, 1333), **draw) != sample_size((800, 1333), seed=5, step=7, index=0)
+    assert [min(sample_size((800, 1333), seed=0, step=s)) for s in range(3)] == [603, 533, 375]
+
+
+def test_ratio_of_one_keeps_the_size():
+    assert {sample_size((7, 9), 1.0, seed=0, step=step) for step in range(50)} == {(7, 9)}
+
+
+@pytest.mark.parametrize('ratio', [0, -0.1, 1.01])
+def test_ratio_out_of_range_is_refused(ratio):
+    with pytest.raises(ValueError, match=rf'min_ratio must be in \(0, 1\], got {ratio}'):
+        sample_size((10, 10), ratio, seed=0, step=0)
+
+
+def test_size_that_rounds_to_nothing_is_refused():
+    with pytest.raises(ValueError, match='at least one pixel, got 0.43 . 2 for an input of'):
+        sample_size((2, 50), 0.43, seed=0, step=0)
+    with pytest.raises(ValueError, match='ratio must leave at least one pixel'):
+        scale_size((1, 50), 0.43)
+
+
+def test_resize_is_opencvs_bilinear():
+    image = np.random.default_rng(0).normal(size=(37, 53, 3)).astype(np.float32)
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
+    resized = resize_batch(batch, (23, 31))[0].permute(1, 2, 0).numpy()
+    expected = cv2.resize(image, (31, 23), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(resized, expected, atol=1e-5)
+
+
+def test_resize_to_the_same_size_copies_nothing(images):
+    assert resize_batch(images, (64, 64)) is images
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'size', 'message'),
+    [
+        (torch.ones(3, 4, 4), (2, 2), r'inputs must be a float tensor.*\(3, 4, 4\)'),
+        (torch.ones(1, 3, 4, 4, dtype=torch.uint8), (2, 2), 'inputs must be a float tensor'),
+        (torch.ones(1, 3, 4, 4), (0, 2), r'size_hw must be at least one pixel.*\(0, 2\)'),
+    ],
+)
+def test_wrong_input_is_refused(inputs, size, message):
+    with pytest.raises(ValueError, match=message):
+        resize_batch(inputs, size)
+
+
+@pytest.mark.parametrize('sizes', [[(40, 64), (64, 48)], [(40, 56), (40, 56)]])
+def test_padding_does_not_bleed_into_images(sizes):
+    padded = torch.full((2, 3, 64, 64), 100.0)
+    alone = [torch.randn(1, 3, *size) for size in sizes]
+    for slot, image in zip(padded, alone, strict=True):
+        slot[:, : image.shape[2], : image.shape[3]] = image[0]
+    to_hws = [scale_size(size, 0.5) for size in sizes]
+    result = resize_padded_batch(padded, sizes, to_hws, (32, 40), pad_value=7.0)
+    assert result.shape == (2, 3, 32, 40)
+    for slot, image, (height, width) in zip(result, alone, to_hws, strict=True):
+        assert torch.equal(slot[:, :height, :width], resize_batch(image, (height, width))[0])
+        assert (slot[:, height:] == 7).all() and (slot[:, :, width:] == 7).all()

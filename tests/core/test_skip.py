@@ -1,0 +1,100 @@
+"""A subnet is the network rebuilt without the skipped blocks, and leaves no trace."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models.resnet import Bottleneck, ResNet
+
+from mmst.core import Subnet, active_subnet, prune_to_subnet, residual_stages
+
+FULL = (2, 3, 2, 1)
+
+
+def test_full_depth_is_the_untouched_model(resnet, images):
+    resnet.eval()
+    expected = resnet(images)
+    with active_subnet(resnet, FULL):
+        assert torch.equal(resnet(images), expected)
+
+
+@pytest.mark.parametrize('depths', [(1, 1, 1, 1), (2, 2, 1, 1)])
+def test_subnet_is_a_network_rebuilt_with_that_depth(resnet, images, depths):
+    rebuilt = ResNet(Bottleneck, list(depths), num_classes=5)
+    unexpected = rebuilt.load_state_dict(resnet.state_dict(), strict=False)
+    assert not unexpected.missing_keys
+    resnet.eval(), rebuilt.eval()
+    with active_subnet(resnet, depths):
+        outputs = resnet(images)
+    assert torch.equal(outputs, rebuilt(images))
+    assert not torch.equal(outputs, resnet(images))
+
+
+def test_stochastic_subnet_runs_exactly_the_kept_blocks(resnet, images):
+    resnet.eval()
+    stage = resnet.layer2
+    inputs = torch.randn(1, 256, 16, 16)
+    with active_subnet(resnet, Subnet((2, 2, 2, 1), ((0, 1), (0, 2), (0, 1), (0,)))):
+        outputs = stage(inputs)
+    assert torch.equal(outputs, stage[2](stage[0](inputs)))
+
+
+def test_skipped_blocks_get_no_gradient_and_all_others_do(resnet, images):
+    with active_subnet(resnet, (1, 2, 1, 1)):
+        resnet(images).sum().backward()
+    skipped = ('layer1.1.', 'layer2.2.', 'layer3.1.')
+    seen = 0
+    for name, parameter in resnet.named_parameters():
+        if name.startswith(skipped):
+            seen += 1
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+    assert seen > 0
+
+
+def test_everything_is_as_before_after_an_exception(resnet):
+    modules = dict(resnet.named_modules())
+    keys = list(resnet.state_dict())
+    with pytest.raises(RuntimeError, match='inside'), active_subnet(resnet, (1, 1, 1, 1)):
+        assert len(list(resnet.parameters())) < len(list(copy.deepcopy(modules)))
+        raise RuntimeError('inside')
+    assert dict(resnet.named_modules()) == modules
+    assert list(resnet.state_dict()) == keys
+
+
+def test_contexts_nest(resnet):
+    modules = dict(resnet.named_modules())
+    with active_subnet(resnet, (2, 2, 2, 1)):
+        with active_subnet(resnet, (1, 3, 2, 1)):
+            assert [type(block).__name__ for block in resnet.layer2] == [*['Bottleneck'] * 2, 'Skip']
+            assert type(resnet.layer1[1]).__name__ == 'Skip'
+        assert type(resnet.layer1[1]).__name__ == 'Bottleneck'
+    assert dict(resnet.named_modules()) == modules
+
+
+def test_prune_keeps_the_names_and_values_of_what_remains(resnet, images):
+    pruned = copy.deepcopy(resnet)
+    prune_to_subnet(pruned, (1, 2, 1, 1))
+    full, part = resnet.state_dict(), pruned.state_dict()
+    assert set(full) - set(part) == {
+        key for key in full if key.startswith(('layer1.1.', 'layer2.2.', 'layer3.1.'))
+    }
+    resnet.eval(), pruned.eval()
+    with active_subnet(resnet, (1, 2, 1, 1)):
+        assert torch.equal(pruned(images), resnet(images))
+
+
+@pytest.mark.parametrize('depths', [(1, 1, 1), (1, 4, 1, 1), (3, 3, 2, 1)])
+def test_subnet_outside_the_backbone_is_refused(resnet, depths):
+    with (
+        pytest.raises(ValueError, match=r'subnet must lie within stages of \(2, 3, 2, 1\) blocks'),
+        active_subnet(resnet, depths),
+    ):
+        pass
+
+
+def test_unknown_backbone_is_refused_with_the_known_ones():
+    with pytest.raises(TypeError, match=r'torch\.nn\..*Linear.*torchvision.*register_residual'):
+        residual_stages(nn.Linear(1, 1))

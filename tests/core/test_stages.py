@@ -1,0 +1,54 @@
+"""Users register their own backbones; what cannot be skipped is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmst.core import Block, active_subnet, register_residual_stages, residual_stages
+
+
+class Residual(nn.Module):
+    def __init__(self, downsample=None):
+        super().__init__()
+        self.body = nn.Linear(3, 3)
+        self.downsample = downsample
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+class Tower(nn.Module):
+    def __init__(self, *blocks):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class TallTower(Tower):
+    pass
+
+
+@register_residual_stages(Tower)
+def tower_stages(backbone):
+    return [[Block(backbone.blocks, name) for name, _ in backbone.blocks.named_children()]]
+
+
+def test_registered_class_and_its_subclasses_can_skip():
+    tower = TallTower(Residual(), Residual(), Residual())
+    x = torch.randn(2, 3)
+    with active_subnet(tower, (1,)):
+        assert torch.equal(tower(x), tower.blocks[0](x))
+
+
+def test_block_that_changes_shape_is_refused():
+    with pytest.raises(ValueError, match='block 1 of stage 1 of Tower must be skippable'):
+        residual_stages(Tower(Residual(), Residual(nn.Linear(3, 3))))
+
+
+def test_backbone_without_blocks_is_refused():
+    with pytest.raises(ValueError, match='Tower must have at least one residual block'):
+        residual_stages(Tower())
