@@ -1,0 +1,6 @@
+# Faster R-CNN R50-FPN, plain training with AdamW: ST++ Table VI (R50-base with the default weights).
+_base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+
+custom_imports = dict(imports=['mmst'], allow_failed_imports=False)
+
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.1))

@@ -1,0 +1,27 @@
+"""Stimulative training for OpenMMLab.
+
+Importing registers everything under the scope ``mmst`` and allows current torch to read mmengine's
+checkpoints; no task library is imported.
+"""
+
+from . import tasks as tasks  # registers where each library keeps its ground truth
+from .checkpoints import register_safe_globals
+from .engine import (
+    GroundTruthSupervision,
+    RandomSmallerInput,
+    StimulativeHook,
+    register_ground_truth,
+)
+from .models import STBackbone
+from .version import __version__
+
+register_safe_globals()
+
+__all__ = [
+    'GroundTruthSupervision',
+    'RandomSmallerInput',
+    'STBackbone',
+    'StimulativeHook',
+    '__version__',
+    'register_ground_truth',
+]

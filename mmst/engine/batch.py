@@ -1,0 +1,88 @@
+"""The batch that a subnet sees."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+from mmst.core.resize import resize_padded_batch, scale_size, stack_size
+
+from .inputs import RandomSmallerInput
+from .task import ImageResize, task_of
+
+__all__ = ['SubnetBatch', 'subnet_batch']
+
+
+@dataclass(frozen=True)
+class SubnetBatch:
+    """A batch for one subnet pass, sharing no ground truth with the main network's.
+
+    Args:
+        inputs: Images of shape (B, C, H, W).
+        data_samples: B data samples that fit them.
+        image_hw: Size (height, width) in pixels that holds each image, without the padding of the
+            batch.
+    """
+
+    inputs: Tensor
+    data_samples: Sequence[BaseDataElement]
+    image_hw: tuple[int, int]
+
+
+def subnet_batch(
+    model: BaseModel,
+    inputs: Tensor,
+    data_samples: Sequence[BaseDataElement],
+    rule: RandomSmallerInput | None,
+    *,
+    seed: int,
+    step: int,
+    index: int,
+) -> SubnetBatch:
+    """Makes a randomly smaller copy of a preprocessed batch.
+
+    One ratio is drawn for the whole batch; each image is resized by itself and the batch padded as
+    the model's preprocessor would have padded it.
+
+    Args:
+        model: The model, for the settings of its data preprocessor.
+        inputs: Preprocessed images of shape (B, C, H, W).
+        data_samples: Their B data samples, which are not modified.
+        rule: Draws the size. ``None`` keeps it.
+        seed: Seed of the run.
+        step: Training iteration.
+        index: Which subnet of this iteration.
+
+    Raises:
+        TypeError: ``inputs`` is not a tensor, or the data samples are of an unknown library.
+        ValueError: A ground-truth field cannot be resized, or a size rounds to nothing.
+    """
+    if not isinstance(inputs, Tensor):
+        raise TypeError(
+            f'inputs must be one tensor of shape (B, C, H, W) to train subnets, got '
+            f'{type(inputs).__name__}; preprocessors with several branches are not supported'
+        )
+    if rule is None:
+        return SubnetBatch(inputs, copy.deepcopy(data_samples), tuple(inputs.shape[-2:]))
+    task = task_of(data_samples[0])
+    from_hws = task.image_sizes(inputs, data_samples)
+    main_hw = stack_size(from_hws)
+    image_hw = rule.sample(main_hw, seed=seed, step=step, index=index)
+    if image_hw == main_hw:
+        return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw)
+    ratio = min(image_hw) / min(main_hw)
+    to_hws = [scale_size(size_hw, ratio) for size_hw in from_hws]
+    padded_hw = task.padded_size(model, to_hws)
+    return SubnetBatch(
+        resize_padded_batch(inputs, from_hws, to_hws, padded_hw, task.pad_value(model)),
+        [
+            task.resize_sample(model, sample, ImageResize(from_hw, to_hw, padded_hw))
+            for sample, from_hw, to_hw in zip(data_samples, from_hws, to_hws, strict=True)
+        ],
+        image_hw,
+    )

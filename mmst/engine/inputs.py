@@ -1,0 +1,46 @@
+"""How large the input of a subnet is."""
+
+from __future__ import annotations
+
+from mmst.core import sample_size
+from mmst.core.resize import check_min_ratio
+
+from .registry import INPUT_RULES
+
+__all__ = ['RandomSmallerInput']
+
+
+@INPUT_RULES.register_module()
+class RandomSmallerInput:
+    """Random smaller inputs, see :func:`mmst.core.sample_size`.
+
+    Args:
+        min_ratio: Smallest ratio between the shorter sides of a subnet's and of the main network's
+            input, in (0, 1]. 1 leaves the inputs as they are.
+
+    Raises:
+        ValueError: ``min_ratio`` is out of range.
+    """
+
+    def __init__(self, min_ratio: float = 0.43) -> None:
+        check_min_ratio(min_ratio)
+        self.min_ratio = min_ratio
+
+    @property
+    def changes_size(self) -> bool:
+        """Whether a subnet can get another input size than the main network."""
+        return self.min_ratio < 1
+
+    @property
+    def expected_area_ratio(self) -> float:
+        """Expected number of pixels of a subnet's input over the main network's."""
+        return (1 + self.min_ratio + self.min_ratio**2) / 3
+
+    def sample(
+        self, size_hw: tuple[int, int], *, seed: int, step: int, index: int
+    ) -> tuple[int, int]:
+        """Draws the size (height, width) in pixels that replaces ``size_hw``."""
+        return sample_size(size_hw, self.min_ratio, seed=seed, step=step, index=index)
+
+    def __repr__(self) -> str:
+        return f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's"

@@ -1,0 +1,14 @@
+"""Registries of the scope ``mmst``: configs name their members ``mmst.Name``."""
+
+from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import Registry
+
+__all__ = ['HOOKS', 'INPUT_RULES', 'MODELS', 'SUPERVISIONS']
+
+HOOKS = Registry('hook', scope='mmst', parent=ROOT_HOOKS)
+MODELS = Registry('model', scope='mmst', parent=ROOT_MODELS)
+SUPERVISIONS = Registry('supervision', scope='mmst')
+"""What a subnet learns from."""
+INPUT_RULES = Registry('input rule', scope='mmst')
+"""How large the input of a subnet is."""

@@ -1,0 +1,203 @@
+"""Stimulative training as a hook of mmengine's Runner."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmst.core import Subnet, weight_factor
+
+from .batch import SubnetBatch, subnet_batch
+from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
+from .run_checks import check_run, check_settings
+from .subnet_pass import find_stimulated_backbone, train_subnet
+from .summary import count_depth_cost, summarize
+
+__all__ = ['StimulativeHook']
+
+
+@HOOKS.register_module()
+class StimulativeHook(Hook):
+    r"""Trains sampled subnets of the backbone beside the main network.
+
+    In each stimulated iteration the gradient is that of
+
+    .. math:: L = L_{main} + weight \cdot \sum_{k=1}^{K} L_{sub,k}
+
+    (ST++ eq. 1 with K subnets). The subnets run inside the model's forward, before the main
+    network, each with its own backward, so that at most one graph of a subnet is alive and
+    everything else (gradient synchronisation, accumulation, clipping, loss scaling) is the ordinary
+    training step.
+
+    Put it into a config as ``default_hooks=dict(stimulative=dict(type='mmst.StimulativeHook',
+    ...))``: ``custom_hooks`` of a config replaces that of its base.
+
+    Args:
+        supervision: Config of what subnets learn from, e.g.
+            ``dict(type='mmst.GroundTruthSupervision')``.
+        inputs: Config of the size of their inputs, e.g. ``dict(type='mmst.RandomSmallerInput')``.
+            Defaults to the size of the main network's.
+        num_subnets: Subnets per stimulated iteration, K.
+        weight: Weight of each subnet's loss. With 0 no subnet runs.
+        begin: First stimulated iteration, or epoch if ``by_epoch``.
+        by_epoch: Whether ``begin`` counts epochs.
+        interval: Iterations from one stimulated iteration to the next.
+        weight_schedule: ``'constant'``, ``'rising'`` or ``'falling'``: factor of ``weight`` from
+            ``begin`` to the end of training, see :func:`mmst.core.weight_factor`.
+        norm: ``'isolated'`` keeps subnets out of the running statistics of norm layers,
+            ``'shared'`` lets them in.
+        seed: Seed of the draws. Defaults to the run's.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        supervision: Mapping[str, Any],
+        inputs: Mapping[str, Any] | None = None,
+        num_subnets: int = 1,
+        weight: float = 1.0,
+        begin: int = 0,
+        by_epoch: bool = False,
+        interval: int = 1,
+        weight_schedule: str = 'constant',
+        norm: str = 'isolated',
+        seed: int | None = None,
+    ) -> None:
+        check_settings(num_subnets, weight, begin, interval, norm)
+        weight_factor(weight_schedule, 0.0)
+        self.supervision = SUPERVISIONS.build(dict(supervision, _scope_='mmst'))
+        self.inputs = INPUT_RULES.build(dict(inputs, _scope_='mmst')) if inputs else None
+        self.num_subnets = num_subnets
+        self.weight = weight
+        self.begin = begin
+        self.by_epoch = by_epoch
+        self.interval = interval
+        self.weight_schedule = weight_schedule
+        self.norm = norm
+        self.seed = seed
+        self._handle = None
+        self._scalars: dict[str, Tensor | float] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Checks that model, run and settings go together, and says what will happen."""
+        self._model = _unwrapped(runner.model)
+        self._backbone = find_stimulated_backbone(self._model)
+        self._begin_iter = self.begin
+        if self.by_epoch:
+            self._begin_iter *= len(runner.train_dataloader)
+        check_run(runner, self._backbone.depth_space, self.inputs, self._begin_iter)
+        self._cost = count_depth_cost(self._backbone)
+        self._signature = inspect.signature(self._model.forward)
+        runner.logger.info(
+            summarize(
+                self._backbone,
+                self._cost,
+                num_subnets=self.num_subnets,
+                schedule=self._schedule_text(),
+                inputs=self.inputs,
+                supervision=self.supervision,
+            )
+        )
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Arms the model's forward for this iteration."""
+        self._disarm()
+        self._scalars = {}
+        weight = self._weight_at(runner.iter, runner.max_iters)
+        if weight == 0:
+            return
+
+        def on_forward(model: nn.Module, args: tuple, kwargs: dict) -> None:
+            call = self._signature.bind(*args, **kwargs).arguments
+            if call.get('mode') == 'loss' and model.training and torch.is_grad_enabled():
+                self._disarm()
+                self._train_subnets(runner, call['inputs'], call['data_samples'], weight)
+
+        self._handle = self._model.register_forward_pre_hook(on_forward, with_kwargs=True)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Publishes the iteration's values, where mmengine reads back the main losses as well."""
+        self._disarm()
+        for name, value in self._scalars.items():
+            runner.message_hub.update_scalar(f'train/subnet/{name}', value)
+
+    def _train_subnets(
+        self, runner: Runner, inputs: Tensor, data_samples: Sequence[Any], weight: float
+    ) -> None:
+        seed = runner.seed if self.seed is None else self.seed
+        sums: dict[str, Any] = {}
+        cost = 0.0
+        for index in range(self.num_subnets):
+            draw = {'seed': seed, 'step': runner.iter, 'index': index}
+            subnet = self._backbone.depth_space.sample(**draw)
+            batch = subnet_batch(self._model, inputs, data_samples, self.inputs, **draw)
+            values = train_subnet(
+                self._model,
+                self._backbone,
+                subnet,
+                batch,
+                supervision=self.supervision,
+                optim_wrapper=runner.optim_wrapper,
+                weight=weight,
+                random_key=f'mmst.pass:{seed}:{runner.iter}:{index}',
+                isolate_norm=self.norm == 'isolated',
+            )
+            for name, value in (*values.items(), *_description(subnet, batch)):
+                sums[name] = sums.get(name, 0) + value
+            if self._cost is not None:
+                cost += self._cost.ratio(subnet) * _area(batch.inputs) / _area(inputs)
+        self._scalars = {name: value / self.num_subnets for name, value in sums.items()}
+        if self._cost is not None:
+            self._scalars['cost'] = cost
+        if self.weight_schedule != 'constant':
+            self._scalars['weight'] = weight
+
+    def _weight_at(self, step: int, max_iters: int) -> float:
+        """Weight of the subnet losses in an iteration, 0 if none is trained."""
+        done = step - self._begin_iter
+        if done < 0 or done % self.interval:
+            return 0.0
+        progress = done / (max_iters - self._begin_iter)
+        return self.weight * weight_factor(self.weight_schedule, progress)
+
+    def _schedule_text(self) -> str:
+        every = 'every iteration' if self.interval == 1 else f'every {self.interval} iterations'
+        return (
+            f'{every} from iteration {self._begin_iter}, weight {self.weight:g} '
+            f'({self.weight_schedule}), norm statistics {self.norm}'
+        )
+
+    def _disarm(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _description(subnet: Subnet, batch: SubnetBatch) -> list[tuple[str, float]]:
+    depths = [(f'depth_{stage}', float(d)) for stage, d in enumerate(subnet.depths, start=1)]
+    return [('size', float(min(batch.image_hw))), *depths]
+
+
+def _area(inputs: Tensor) -> int:
+    return inputs.shape[-2] * inputs.shape[-1]

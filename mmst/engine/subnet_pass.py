@@ -1,0 +1,87 @@
+"""One subnet pass: forward, scaled backward, everything else left as it was."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from mmst.core import DepthSpace, Subnet, active_subnet, isolated_norm
+
+from .batch import SubnetBatch
+from .random_state import private_random_state
+from .supervision import GroundTruthSupervision
+
+__all__ = ['find_stimulated_backbone', 'train_subnet']
+
+
+def find_stimulated_backbone(model: nn.Module) -> nn.Module:
+    """Finds the backbone that :func:`mmst.STBackbone` built: the module with a ``depth_space``.
+
+    Raises:
+        ValueError: There is none, or more than one.
+    """
+    found = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(getattr(module, 'depth_space', None), DepthSpace)
+    }
+    if len(found) != 1:
+        raise ValueError(
+            f'model must have exactly one backbone built by mmst.STBackbone, got {len(found)}'
+            f'{": " if found else ""}{", ".join(found)} in {type(model).__name__}. Set '
+            "model.backbone.type='mmst.STBackbone' and model.backbone.wraps='ResNet' (the type it "
+            'had before)'
+        )
+    return next(iter(found.values()))
+
+
+def train_subnet(
+    model: BaseModel,
+    backbone: nn.Module,
+    subnet: Subnet,
+    batch: SubnetBatch,
+    *,
+    supervision: GroundTruthSupervision,
+    optim_wrapper: OptimWrapper,
+    weight: float,
+    random_key: str,
+    isolate_norm: bool = True,
+) -> Mapping[str, Tensor]:
+    """Adds the gradients of ``weight`` times a subnet's loss to those of the parameters.
+
+    The graph is freed before returning. Blocks, norm statistics and random states are as before.
+
+    Args:
+        model: The model, without distributed wrapper, in training mode.
+        backbone: Its stimulated backbone.
+        subnet: Which blocks run.
+        batch: What the subnet sees.
+        supervision: What it learns from.
+        optim_wrapper: Scales the loss as it will scale the main loss.
+        weight: Weight of the subnet's loss.
+        random_key: Names the random states of the pass.
+        isolate_norm: Whether running statistics stay the main network's.
+
+    Returns:
+        The unweighted values of the supervision, detached, ``'loss'`` among them.
+    """
+    norm = isolated_norm(model) if isolate_norm else contextlib.nullcontext()
+    device = batch.inputs.device
+    with active_subnet(backbone, subnet), norm, private_random_state(random_key, device):
+        loss, values = supervision.losses(model, batch.inputs, batch.data_samples)
+        # Inside active_subnet: activation checkpointing runs the forward again.
+        with torch.autocast(device.type, enabled=False):
+            _scale(weight * loss, optim_wrapper).backward()
+    return {name: value.detach() for name, value in values.items()}
+
+
+def _scale(loss: Tensor, optim_wrapper: OptimWrapper) -> Tensor:
+    """Scales a loss as ``optim_wrapper.update_params`` scales the main loss, counting nothing."""
+    loss = optim_wrapper.scale_loss(loss)
+    scaler = getattr(optim_wrapper, 'loss_scaler', None)
+    return loss if scaler is None else scaler.scale(loss)

@@ -1,0 +1,77 @@
+"""A config entry that makes an upstream backbone trainable by subnets."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import nn
+
+from mmst.core import DepthSpace, prune_to_subnet, residual_stages
+from mmst.engine.registry import MODELS
+
+__all__ = ['STBackbone']
+
+
+@MODELS.register_module()
+def STBackbone(
+    wraps: str,
+    choices: Sequence[int] | None = None,
+    rule: str = 'ordered',
+    depths: Sequence[int] | None = None,
+    **arguments: Any,
+) -> nn.Module:
+    """Builds an upstream backbone and attaches the space of its subnets to it.
+
+    The result is the upstream object itself: same class, same keys, same behaviour. It has one more
+    attribute, ``depth_space``, which :class:`mmst.StimulativeHook` looks for.
+
+    Args:
+        wraps: Registered name of the backbone class, looked up in the current scope: ``'ResNet'``
+            is mmdet's in a config of mmdet. ``'mmpretrain.ResNet'`` works everywhere.
+        choices: Number of possible depths per stage, see :class:`mmst.core.DepthSpace`. Defaults to
+            all; ``(1, 2, 4, 1)`` is the paper's best for ResNet-50 (ST++ Table II).
+        rule: ``'ordered'`` or ``'stochastic'``, see :class:`mmst.core.DepthSpace`.
+        depths: Number of blocks per stage of a network that is shallower for good: the last blocks
+            of each stage are removed. Defaults to the full network.
+        **arguments: Arguments of the wrapped class.
+
+    Returns:
+        A backbone of the wrapped class.
+
+    Raises:
+        KeyError: No class of that name is registered.
+        TypeError: The wrapped class does not take an argument, or mmst does not know its stages.
+        ValueError: ``choices`` or ``depths`` does not fit the stages.
+    """
+    with ROOT_MODELS.switch_scope_and_registry(None) as registry:
+        cls = registry.get(wraps)
+    if cls is None:
+        raise KeyError(
+            f'wraps must name a registered backbone class, got {wraps!r}, which is unknown in the '
+            f"scope {registry.scope!r}; set default_scope or write it as '<library>.{wraps}'"
+        )
+    _check_arguments(cls, arguments)
+    backbone = ROOT_MODELS.build(dict(arguments, type=wraps))
+    if depths is not None:
+        prune_to_subnet(backbone, depths)
+    full = [len(stage) for stage in residual_stages(backbone)]
+    backbone.depth_space = DepthSpace(full, choices, rule)
+    return backbone
+
+
+def _check_arguments(cls: type, arguments: dict[str, Any]) -> None:
+    """Tells a misspelt argument of STBackbone from one of the wrapped class."""
+    signatures = [inspect.signature(c.__init__) for c in cls.__mro__ if '__init__' in vars(c)]
+    known = {name for signature in signatures for name in signature.parameters} - {'self'}
+    for name in arguments:
+        if name not in known:
+            own = set(inspect.signature(STBackbone).parameters) - {'arguments'}
+            close = difflib.get_close_matches(name, known | own, n=1)
+            hint = f'did you mean {close[0]!r}?' if close else f'it takes {sorted(known | own)}'
+            raise TypeError(
+                f'STBackbone(wraps={cls.__name__!r}) got an unknown argument {name!r}; {hint}'
+            )
