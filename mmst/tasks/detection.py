@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -20,10 +19,9 @@ from mmst.engine.task import (
     Task,
     register_ground_truth,
     register_task,
-    resize_element,
 )
 
-__all__ = ['DetectionTask', 'resize_boxes', 'resize_instances']
+__all__ = ['DetectionTask', 'copy_labels', 'resize_boxes']
 
 Size = tuple[int, int]
 
@@ -58,29 +56,36 @@ class DetectionTask(Task):
             result['scale_factor'] = tuple(old * new for old, new in factors)
         return result
 
+    def resize_sample(
+        self, model: BaseModel, sample: DetDataSample, resize: ImageResize
+    ) -> DetDataSample:
+        """See :meth:`Task.resize_sample`. Instances whose box falls under one pixel are dropped.
 
-@register_ground_truth(DetDataSample, 'gt_instances', 'ignored_instances')
-def resize_instances(instances: InstanceData, resize: ImageResize) -> InstanceData:
-    """Resizes the fields of n instances and drops those whose box falls under one pixel.
-
-    An image whose boxes all fall stays in the batch, as one without objects.
-    """
-    result = resize_element(DetDataSample, instances, resize, 'gt_instances.')
-    if 'bboxes' not in result:
+        An image whose instances are all dropped stays in the batch, as one without objects.
+        """
+        result = super().resize_sample(model, sample, resize)
+        for name in ('gt_instances', 'ignored_instances'):
+            instances = result.get(name)
+            if instances is not None and 'bboxes' in instances:
+                setattr(result, name, instances[_large_enough(instances)])
         return result
-    return result[torch.stack(get_box_wh(result.bboxes), dim=-1).amin(dim=-1) >= 1]
 
 
-@register_ground_truth(DetDataSample, 'gt_instances.bboxes')
+@register_ground_truth(DetDataSample, 'gt_instances.bboxes', 'ignored_instances.bboxes')
 def resize_boxes(boxes: Tensor | BaseBoxes, resize: ImageResize) -> Tensor | BaseBoxes:
     """Scales boxes of shape (n, 4), in pixels, as (x1, y1, x2, y2)."""
     return scale_boxes(boxes.clone(), resize.factor_xy)
 
 
-@register_ground_truth(DetDataSample, 'gt_instances.labels')
-def keep_labels(labels: Tensor, resize: ImageResize) -> Tensor:
-    """Copies what does not depend on the size of the image."""
-    return copy.deepcopy(labels)
+@register_ground_truth(DetDataSample, 'gt_instances.labels', 'ignored_instances.labels')
+def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
+    """Copies class labels of shape (n,)."""
+    return labels.clone()
+
+
+def _large_enough(instances: InstanceData) -> Tensor:
+    """Which of n boxes are at least one pixel wide and high, a bool tensor of shape (n,)."""
+    return torch.stack(get_box_wh(instances.bboxes), dim=-1).amin(dim=-1) >= 1
 
 
 def _ceil_to_divisor(size_hw: Size, model: BaseModel) -> Size:

@@ -1,0 +1,275 @@
+"""The hook in real runs of mmengine's Runner with mmdet's Faster R-CNN."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS as ROOT_MODELS
+
+import mmst
+from mmst.core import depth_cost, sample_size
+from mmst.engine.batch import subnet_batch
+from mmst.engine.inputs import RandomSmallerInput
+from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.supervision import GroundTruthSupervision
+
+
+def buffers(model):
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+def trained(runner):
+    """Trains at once: building the next Runner seeds the global generators again."""
+    runner.train()
+    return runner
+
+
+def first_gradients(runner):
+    """Gradients of a run of one iteration: SGD's momentum buffers start as copies of them."""
+    state = runner.optim_wrapper.optimizer.state
+    return {n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters()}
+
+
+def passes(runner):
+    """Iterations in which a subnet was trained, by the length of the logged history."""
+    lengths = [values.get('loss', (None, 0))[1] for values in runner.record.subnet]
+    return [step for step, n in enumerate(lengths) if n > (lengths[step - 1] if step else 0)]
+
+
+def test_learning_rate_0_gives_bitwise_the_plain_run(make_runner, hook_config):
+    """The subnet passes disturb no data, no randomness and no statistics of the main network."""
+    plain = trained(make_runner(None, lr=0.0, max_iters=4))
+    stimulated = trained(make_runner(hook_config(num_subnets=2), lr=0.0, max_iters=4))
+    assert len(plain.record.outputs) == 4
+    assert plain.record.outputs == stimulated.record.outputs
+    expected = buffers(plain.model)
+    assert any('running_mean' in name for name in expected)
+    for name, buffer in buffers(stimulated.model).items():
+        assert torch.equal(buffer, expected[name]), name
+    assert passes(stimulated) == [0, 1, 2, 3]
+    assert passes(plain) == []
+
+
+def test_gradient_is_that_of_main_plus_weighted_subnets(make_runner, hook_config):
+    plain = trained(make_runner(None, max_iters=1, lr=0.0))
+    hook = hook_config(num_subnets=2, weight=0.5)
+    stimulated = trained(make_runner(hook, max_iters=1, lr=0.0))
+    model = plain.model
+    data = model.data_preprocessor(next(iter(plain.train_dataloader)), training=True)
+    for index in range(2):
+        draw = {'seed': 7, 'step': 0, 'index': index}
+        train_subnet(
+            model,
+            model.backbone,
+            model.backbone.depth_space.sample(**draw),
+            subnet_batch(model, **data, rule=RandomSmallerInput(0.5), **draw),
+            supervision=GroundTruthSupervision(),
+            optim_wrapper=plain.optim_wrapper,
+            weight=0.5,
+            random_key=f'mmst.pass:7:0:{index}',
+        )
+    main, both = first_gradients(plain), first_gradients(stimulated)
+    changed = 0
+    for name, parameter in model.named_parameters():
+        subnets = torch.zeros(()) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(both[name], main[name] + subnets, msg=name)
+        changed += bool(subnets.abs().sum() > 0)
+    assert changed > 50
+
+
+def test_shared_norm_lets_subnets_into_the_statistics(make_runner, hook_config):
+    models = [
+        make_runner(hook_config(norm=norm), lr=0.0, max_iters=2).train()
+        for norm in ('isolated', 'shared')
+    ]
+    isolated, shared = map(buffers, models)
+    name = 'backbone.bn1.num_batches_tracked'
+    assert (isolated[name], shared[name]) == (2, 4)
+    mean = 'backbone.bn1.running_mean'
+    assert not torch.equal(isolated[mean], shared[mean])
+
+
+def test_training_leaves_no_hook_and_no_skipped_block(make_runner):
+    runner = make_runner(max_iters=1)
+    names = [name for name, _ in runner.model.named_modules()]
+    model = runner.train()
+    assert [name for name, _ in model.named_modules()] == names
+    assert not model._forward_pre_hooks and not model._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ('changes', 'expected'),
+    [
+        ({}, [0, 1, 2, 3, 4, 5]),
+        ({'begin': 2}, [2, 3, 4, 5]),
+        ({'begin': 1, 'interval': 2}, [1, 3, 5]),
+        ({'begin': 1, 'by_epoch': True}, [2, 3, 4, 5]),
+        ({'weight': 0.0}, []),
+        ({'weight_schedule': 'rising'}, [1, 2, 3, 4, 5]),  # its weight starts at 0
+        ({'weight_schedule': 'falling', 'begin': 4}, [4, 5]),
+    ],
+)
+def test_iterations_with_subnets(make_runner, hook_config, monkeypatch, changes, expected):
+    calls = []
+    losses = GroundTruthSupervision.losses
+    monkeypatch.setattr(
+        GroundTruthSupervision,
+        'losses',
+        lambda self, *args: calls.append(1) or losses(self, *args),
+    )
+    runner = make_runner(hook_config(**changes), epochs=3, samples=4)
+    runner.train()
+    assert passes(runner) == expected
+    assert len(calls) == len(expected)
+
+
+def test_weight_follows_its_schedule(make_runner, hook_config):
+    hook = hook_config(weight=2.0, weight_schedule='falling', begin=1)
+    runner = make_runner(hook, max_iters=5)
+    runner.train()
+    logged = [values['weight'][0] for values in runner.record.subnet[1:]]
+    assert logged == pytest.approx([1 + math.cos(math.pi * t / 4) for t in range(4)])
+
+
+def test_resumed_draws_are_those_of_the_uninterrupted_run(make_runner, hook_config):
+    """Draws are a function of seed and iteration: beginning late changes none of the later ones."""
+    early, late = (trained(make_runner(hook_config(begin=b), max_iters=4)) for b in (0, 2))
+    keys = ('size', 'depth_1', 'depth_2', 'depth_3', 'depth_4', 'cost')
+    drawn = [[values[key][0] for key in keys] for values in early.record.subnet[2:]]
+    assert drawn == [[values[key][0] for key in keys] for values in late.record.subnet[2:]]
+
+
+def test_logged_values_are_those_of_the_drawn_subnets(make_runner, hook_config):
+    runner = make_runner(hook_config(num_subnets=2), max_iters=2)
+    runner.train()
+    log = Path(runner.log_dir) / 'vis_data' / 'scalars.json'
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(lines) == 2
+    space, cost = runner.model.backbone.depth_space, depth_cost(runner.model.backbone)
+    for step, line in enumerate(lines):
+        draws = [{'seed': 7, 'step': step, 'index': index} for index in range(2)]
+        subnets = [space.sample(**draw) for draw in draws]
+        for stage in range(4):
+            mean = sum(subnet.depths[stage] for subnet in subnets) / 2
+            assert line[f'subnet/depth_{stage + 1}'] == mean
+        assert 0.5 <= line['subnet/size'] / 96 <= 1
+        assert 0 < line['subnet/cost'] <= sum(cost.ratio(subnet) for subnet in subnets)
+        for name in ('loss', 'loss_cls', 'loss_bbox', 'loss_rpn_cls', 'acc'):
+            assert math.isfinite(line[f'subnet/{name}'])
+        # The objective that mmengine optimises and logs is the main network's alone.
+        assert line['loss'] == pytest.approx(runner.record.outputs[step]['loss'], rel=0.5)
+        assert not any(name.startswith('subnet') for name in runner.record.outputs[step])
+
+
+def test_start_of_a_run_says_what_will_happen(make_runner, hook_config, capsys):
+    runner = make_runner(hook_config(num_subnets=3), max_iters=1, log_level='INFO')
+    runner.train()
+    text = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
+    summary = text[text.index('Stimulative training') :]
+    for expected in (
+        'mmdet.models.backbones.resnet.ResNet, 4 stages of (2, 2, 2, 2) blocks',
+        '16 subnets, ordered, choices (2, 2, 2, 2), depths (1, 1, 1, 1) to (2, 2, 2, 2)',
+        '3 per stimulated iteration, every iteration from iteration 0, weight 1 (constant)',
+        "shorter side uniform in [0.5, 1] of the main network's",
+        'supervision  ground truth',
+        "x the backbone's main pass per stimulated iteration",
+    ):
+        assert expected in summary
+
+
+def plain_backbone(config):
+    """The same model with mmdet's own ResNet."""
+    config = copy.deepcopy(config)
+    config.backbone.type = config.backbone.pop('wraps')
+    config.backbone.pop('choices')
+    return config
+
+
+def test_checkpoints_are_exchangeable_with_upstream(make_runner, detector_config):
+    stimulated = make_runner(max_iters=1)
+    stimulated.train()
+    config = plain_backbone(detector_config(choices=(2, 2, 2, 2)))
+    upstream = make_runner(None, model=config, max_iters=1)
+    upstream.train()
+    assert type(upstream.model.backbone) is type(stimulated.model.backbone)
+    upstream.model.load_state_dict(stimulated.model.state_dict(), strict=True)
+    stimulated.model.load_state_dict(upstream.model.state_dict(), strict=True)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'num_subnets': 0}, 'num_subnets must be an integer of at least 1, got 0'),
+        ({'interval': 0}, 'interval must be an integer of at least 1, got 0'),
+        ({'begin': -1}, 'begin must be an integer of at least 0, got -1'),
+        ({'weight': -1.0}, 'weight must be a finite number of at least 0, got -1.0'),
+        ({'weight': float('nan')}, 'weight must be a finite number'),
+        ({'norm': 'none'}, "norm must be one of .*got 'none'"),
+        ({'weight_schedule': 'linear'}, "weight_schedule must be one of .*got 'linear'"),
+        (
+            {'inputs': {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0}},
+            r'min_ratio must be in \(0, 1\], got 0',
+        ),
+        (
+            {'inputs': {'type': 'mmst.RandomSmallerInput', 'min_ratio': 1.5}},
+            r'min_ratio must be in \(0, 1\], got 1.5',
+        ),
+    ],
+)
+def test_wrong_setting_is_refused(make_runner, hook_config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_runner(hook_config(**changes))
+
+
+def test_misspelt_setting_is_refused(make_runner, hook_config):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'loss_weight'"):
+        make_runner(hook_config(loss_weight=1.0))
+
+
+def test_backbone_without_space_is_refused_before_the_first_iteration(make_runner, detector_config):
+    model = plain_backbone(detector_config(choices=(2, 2, 2, 2)))
+    runner = make_runner(model=model)
+    with pytest.raises(ValueError, match='exactly one backbone built by mmst.STBackbone, got 0'):
+        runner.train()
+    assert runner.iter == 0
+
+
+@pytest.mark.parametrize('inputs', [None, {'type': 'mmst.RandomSmallerInput', 'min_ratio': 1.0}])
+def test_space_of_the_full_network_alone_needs_smaller_inputs(
+    make_runner, hook_config, detector_config, inputs
+):
+    model = detector_config(choices=(2, 2, 2, 2))
+    model['backbone']['choices'] = (1, 1, 1, 1)
+    runner = make_runner(hook_config(inputs=inputs), model=model)
+    with pytest.raises(ValueError, match='would only repeat the main pass'):
+        runner.train()
+    smaller = make_runner(hook_config(), model=model, max_iters=1)
+    smaller.train()
+    assert passes(smaller) == [0]
+
+
+def test_begin_after_the_end_is_refused(make_runner, hook_config):
+    runner = make_runner(hook_config(begin=3), max_iters=3)
+    with pytest.raises(
+        ValueError, match='begin must be before the end of training, got iter.* 3 of 3'
+    ):
+        runner.train()
+
+
+def test_size_that_rounds_to_nothing_is_refused():
+    with pytest.raises(ValueError, match='at least one pixel'):
+        RandomSmallerInput(0.01).sample((64, 64), seed=0, step=0, index=0)
+    assert RandomSmallerInput(0.5).sample((64, 96), seed=1, step=2, index=3) == sample_size(
+        (64, 96), 0.5, seed=1, step=2, index=3
+    )
+
+
+def test_scope_is_left_as_it_was(make_runner):
+    before = DefaultScope.get_current_instance().scope_name
+    make_runner()
+    assert DefaultScope.get_current_instance().scope_name == before
+    assert ROOT_MODELS.get('mmst.STBackbone') is mmst.STBackbone
