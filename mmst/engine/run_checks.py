@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
-from torch.nn.parallel import DistributedDataParallel
 
 from mmst.core import DepthSpace
 
@@ -56,14 +55,14 @@ def check_run(
             f'begin must be before the end of training, got iteration {begin_iter} of '
             f'{runner.max_iters}: no subnet would be trained'
         )
-    if not isinstance(runner.optim_wrapper, OptimWrapper):
+    if isinstance(runner.optim_wrapper, OptimWrapperDict):
         raise TypeError(
-            f'optim_wrapper must be one OptimWrapper, got {type(runner.optim_wrapper).__name__}; '
+            'optim_wrapper must be a single OptimWrapper, got OptimWrapperDict; '
             'models with several optimisers are not supported'
         )
     if not is_model_wrapper(runner.model):
         return
-    if not isinstance(runner.model, DistributedDataParallel):
+    if not isinstance(runner.model, MMDistributedDataParallel):
         raise TypeError(
             'model_wrapper_cfg must be MMDistributedDataParallel (the default), got '
             f'{type(runner.model).__name__}: its gradients cannot be accumulated by subnet passes'

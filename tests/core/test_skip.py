@@ -68,7 +68,10 @@ def test_contexts_nest(resnet):
     modules = dict(resnet.named_modules())
     with active_subnet(resnet, (2, 2, 2, 1)):
         with active_subnet(resnet, (1, 3, 2, 1)):
-            assert [type(block).__name__ for block in resnet.layer2] == [*['Bottleneck'] * 2, 'Skip']
+            assert [type(block).__name__ for block in resnet.layer2] == [
+                *['Bottleneck'] * 2,
+                'Skip',
+            ]
             assert type(resnet.layer1[1]).__name__ == 'Skip'
         assert type(resnet.layer1[1]).__name__ == 'Bottleneck'
     assert dict(resnet.named_modules()) == modules

@@ -1,0 +1,82 @@
+"""--mini: layouts and what becomes of a config."""
+
+import pytest
+from mmengine.config import Config
+
+from mmst import mini
+from mmst.config import MINI_SETTINGS, apply_mini, layout_of
+
+SETTINGS = MINI_SETTINGS['coco']
+
+
+def config(kind='CocoDataset'):
+    def loader(split):
+        return {
+            'batch_size': 16,
+            'num_workers': 8,
+            'persistent_workers': True,
+            'sampler': {'type': 'DefaultSampler', 'shuffle': split == 'train'},
+            'dataset': {
+                'type': kind,
+                'data_root': 'data/coco/',
+                'ann_file': f'annotations/{split}.json',
+                'pipeline': [{'type': 'Resize', 'scale': (1333, 800), 'keep_ratio': True}],
+            },
+        }
+
+    return Config(
+        {
+            'train_dataloader': loader('train'),
+            'val_dataloader': loader('val'),
+            'train_cfg': {'type': 'EpochBasedTrainLoop', 'max_epochs': 12},
+            'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 1.0}},
+        }
+    )
+
+
+@pytest.fixture
+def generated(monkeypatch):
+    """Replaces the generator, which has its own tests, by one that only makes the folder."""
+    calls = []
+
+    def make_mini_data(layout, root, **numbers):
+        root.mkdir(parents=True)
+        calls.append((layout, numbers))
+        return root
+
+    monkeypatch.setattr(mini, 'make_mini_data', make_mini_data)
+    return calls
+
+
+def test_data_images_and_schedule_become_small(generated, tmp_path):
+    cfg = apply_mini(config(), mini_root=tmp_path)
+    train = cfg.train_dataloader
+    assert train.dataset.data_root == f'{tmp_path / "coco"}/'
+    assert tuple(train.dataset.pipeline[0].scale) == SETTINGS.scale
+    assert train.batch_size == SETTINGS.batch_size
+    assert cfg.val_dataloader.batch_size == 16
+    assert train.num_workers == cfg.val_dataloader.num_workers == SETTINGS.num_workers
+    assert cfg.train_cfg.max_iters == SETTINGS.max_iters
+    assert cfg.optim_wrapper.optimizer.lr == SETTINGS.lr['AdamW']
+    numbers = {'num_train': SETTINGS.num_train, 'num_val': SETTINGS.num_val, 'seed': 0}
+    assert generated == [('coco', numbers)]
+
+
+def test_other_data_is_used_when_given(generated, tmp_path):
+    cfg = apply_mini(config(), str(tmp_path))
+    assert cfg.train_dataloader.dataset.data_root == f'{tmp_path}/'
+    assert generated == []
+
+
+def test_a_scope_in_the_type_does_not_matter():
+    assert layout_of(config('mmdet.CocoDataset')) == 'coco'
+
+
+@pytest.mark.parametrize('kind', ['LVISV1Dataset', 'CityscapesDataset'])
+def test_data_without_a_generator_is_refused(kind):
+    with pytest.raises(ValueError, match=rf"one type among \['CocoDataset'\], got \['{kind}'\]"):
+        layout_of(config(kind))
+
+
+def test_every_layout_with_settings_has_a_generator():
+    assert set(MINI_SETTINGS) <= set(mini.LAYOUTS)

@@ -1,0 +1,69 @@
+"""Imports point inwards only, and importing mmst imports no task library."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# From the inside out; a layer may import itself and the ones before it.
+LAYERS = ('core', 'checkpoints', 'engine', 'models', 'tasks', 'mini', 'config', 'analysis')
+TASK_LIBRARIES = {'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'mmcv'}
+CORE_MAY_IMPORT = {*sys.stdlib_module_names, 'torch', 'mmst'}
+
+
+def top_level_imports(path: Path) -> set[str]:
+    """Dotted names that a file imports when it is imported itself, relative ones resolved."""
+    package = path.relative_to(ROOT).with_suffix('').parts
+    package = package[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            names.add('.'.join((*base, *filter(None, (node.module,)))))
+    return names
+
+
+def files(layer: str) -> list[Path]:
+    return sorted((ROOT / 'mmst' / layer).rglob('*.py'))
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_imports_point_inwards(layer):
+    allowed = {f'mmst.{inner}' for inner in LAYERS[: LAYERS.index(layer) + 1]}
+    assert files(layer), f'mmst/{layer} is gone: update LAYERS'
+    for path in files(layer):
+        for name in top_level_imports(path):
+            if name.split('.')[0] == 'mmst' and name != 'mmst.version':
+                assert '.'.join(name.split('.')[:2]) in allowed, f'{path} imports {name}'
+
+
+def test_every_folder_is_a_known_layer():
+    folders = {path.parent.name for path in (ROOT / 'mmst').glob('*/__init__.py')}
+    assert folders == set(LAYERS)
+
+
+def test_core_needs_torch_and_the_standard_library_only():
+    for path in files('core'):
+        roots = {name.split('.')[0] for name in top_level_imports(path)}
+        assert roots <= CORE_MAY_IMPORT, f'{path} imports {roots - CORE_MAY_IMPORT}'
+
+
+def test_task_libraries_are_imported_in_tasks_only():
+    for layer in set(LAYERS) - {'tasks', 'analysis', 'mini'}:
+        for path in files(layer):
+            roots = {name.split('.')[0] for name in top_level_imports(path)}
+            assert not roots & TASK_LIBRARIES, f'{path} imports {roots & TASK_LIBRARIES}'
+
+
+def test_importing_mmst_imports_no_task_library():
+    code = 'import sys, mmst; print(*sorted(sys.modules))'
+    modules = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
+    assert 'mmst.engine.stimulative_hook' in modules
+    assert not TASK_LIBRARIES & set(modules)

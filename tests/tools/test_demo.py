@@ -1,0 +1,41 @@
+"""The demo trains anew each time, removes only what it made, and says what went wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parents[2] / 'tools' / 'demo.py'
+
+
+def run(*arguments):
+    command = [sys.executable, str(DEMO), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_other_files_in_the_work_dir_are_kept(tmp_path):
+    (tmp_path / 'mine.txt').write_text('mine')
+    result = run('--work-dir', tmp_path)
+    assert result.returncode == 1
+    assert 'holds files that the demo did not make' in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
+
+
+@pytest.mark.slow
+def test_a_failed_training_is_an_error_and_leaves_nothing_stale(tmp_path):
+    (tmp_path / 'demo.json').write_text('{"finished": true}')
+    (tmp_path / 'detections.png').write_text('of an earlier demo')
+    result = run('--work-dir', tmp_path, '--config', tmp_path / 'absent.py')
+    assert result.returncode == 1
+    assert 'the training ended with exit status' in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['demo.json']
+    assert json.loads((tmp_path / 'demo.json').read_text())['finished'] is False
+
+
+def test_an_unfinished_demo_is_not_reported(tmp_path):
+    (tmp_path / 'demo.json').write_text('{"finished": false}')
+    result = run('--work-dir', tmp_path, '--report')
+    assert result.returncode == 1
+    assert 'holds no finished demo; run it without --report' in result.stderr
