@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent.parent / 'docs'
-PAGES = ['plain_pytorch.md']
+PAGES = ['plain_pytorch.md', 'usage.md']
 
 
 @pytest.mark.parametrize('page', PAGES)

@@ -165,6 +165,22 @@ def test_logged_values_are_those_of_the_drawn_subnets(make_runner, hook_config):
         assert not any(name.startswith('subnet') for name in runner.record.outputs[step])
 
 
+def test_tensorboard_carries_the_values_too(make_runner):
+    accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+    backends = [{'type': 'LocalVisBackend'}, {'type': 'TensorboardVisBackend'}]
+    runner = make_runner(max_iters=2, visualizer={'type': 'Visualizer', 'vis_backends': backends})
+    runner.train()
+    events = accumulator.EventAccumulator(str(Path(runner.log_dir) / 'vis_data'))
+    events.Reload()
+    logged = [event.value for event in events.Scalars('subnet/loss_cls')]
+    assert logged == pytest.approx(
+        [runner.record.subnet[0]['loss_cls'][0], logged[1]], rel=1e-5
+    )
+    assert {'subnet/loss', 'subnet/size', 'subnet/depth_3', 'subnet/cost'} <= set(
+        events.Tags()['scalars']
+    )
+
+
 def test_start_of_a_run_says_what_will_happen(make_runner, hook_config, capsys):
     runner = make_runner(hook_config(num_subnets=3), max_iters=1, log_level='INFO')
     runner.train()

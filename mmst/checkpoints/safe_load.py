@@ -1,0 +1,132 @@
+"""Reading checkpoints without running what is inside them.
+
+A pickle can call any function. Since version 2.6 torch therefore refuses every class and function
+that is not on a list (``weights_only``), and mmengine's checkpoints name some that are not: the
+message hub's ``HistoryBuffer``, numpy arrays, and ``getattr``. This module lists exactly those.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+__all__ = [
+    'UntrustedCheckpointError',
+    'explain_refusal',
+    'load_checkpoint',
+    'register_safe_globals',
+]
+
+_METHODS = {
+    HistoryBuffer: ('min', 'max', 'mean', 'current'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
+
+# A dtype is rebuilt as an instance of its own class. float64 and int64 are the log history (int32
+# on Windows), the others are mmpose's dataset_meta.
+_DTYPES = ('Float64DType', 'Float32DType', 'Int64DType', 'Int32DType', 'UInt8DType')
+
+
+class UntrustedCheckpointError(ValueError):
+    """A checkpoint asks for a class or function that a checkpoint has no need for."""
+
+
+def register_safe_globals() -> None:
+    """Lets ``torch.load`` read mmengine's checkpoints with ``weights_only``, and nothing more.
+
+    Called on ``import mmst``. It adds to torch's own list and may be called repeatedly.
+    """
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            OneCycleParamScheduler,
+            (_restricted_getattr, 'builtins.getattr'),
+            *_numpy_globals(),
+        ]
+    )
+
+
+def load_checkpoint(file: str | PathLike[str]) -> Any:
+    """Reads a checkpoint file on the CPU, with ``weights_only``.
+
+    Tensors are mapped from the file instead of copied where its format allows that.
+
+    Args:
+        file: A local file written by ``torch.save``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UntrustedCheckpointError: The file asks for something that is not on the list.
+        ValueError: The file is damaged, or no checkpoint.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(f'checkpoint must be an existing file, got {str(file)!r}')
+    with explain_refusal(file):
+        try:
+            return torch.load(file, map_location='cpu', weights_only=True, mmap=_is_zip(file))
+        except (RuntimeError, EOFError, OSError) as error:
+            raise ValueError(
+                f'checkpoint {str(file)!r} cannot be read: it is damaged, incomplete, or no '
+                f'torch checkpoint ({error})'
+            ) from error
+
+
+@contextmanager
+def explain_refusal(source: object) -> Iterator[None]:
+    """Turns torch's refusal of an unsafe checkpoint into an error that names it.
+
+    Args:
+        source: What is being loaded, for the message.
+
+    Raises:
+        UntrustedCheckpointError: Loading was refused within the context.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r'GLOBAL ([\w.()]+)', str(error))
+        reason = re.search(r'WeightsUnpickler error: (.*)', str(error))
+        detail = f'it asks for {wanted[1]!r}' if wanted else (reason[1] if reason else str(error))
+        raise UntrustedCheckpointError(
+            f'checkpoint {str(source)!r} is refused, and nothing in it was executed: {detail}. '
+            'No checkpoint of OpenMMLab, timm or torchvision needs that, so the file is not '
+            'trusted; get it from its authors again, or ask them for the state dict alone'
+        ) from error
+
+
+def _restricted_getattr(owner: Any, name: str) -> Any:
+    """Stands in for ``getattr`` while unpickling: only the methods that mmengine pickles."""
+    allowed = next((names for cls, names in _METHODS.items() if cls is owner), ())
+    if name not in allowed:
+        owner_name = getattr(owner, '__name__', type(owner).__name__)
+        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL getattr({owner_name}.{name})')
+    return getattr(owner, name)
+
+
+def _numpy_globals() -> list[Any]:
+    """What numpy arrays and scalars are rebuilt with, under the names of numpy 1 and 2."""
+    multiarray = np.array(0).__reduce__()[0].__module__
+    module = importlib.import_module(multiarray)
+    functions = [
+        (getattr(module, function), f'numpy.{core}.multiarray.{function}')
+        for core in ('core', '_core')
+        for function in ('_reconstruct', 'scalar')
+    ]
+    dtypes = [getattr(np.dtypes, name) for name in _DTYPES]
+    return [np.ndarray, np.dtype, *functions, *dtypes]
+
+
+def _is_zip(file: str | PathLike[str]) -> bool:
+    with open(file, 'rb') as stream:
+        return stream.read(4) == b'PK\x03\x04'

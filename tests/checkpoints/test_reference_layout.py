@@ -1,0 +1,106 @@
+"""A converted release gives the released model's logits.
+
+``tests/data/resnet50_keys.json`` has the shapes of the release, ``resnet50_eval.npz`` its logits
+for weights and inputs that follow from names; both come from the authors' code, in float64.
+"""
+
+import json
+import math
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+
+from mmst.checkpoints.reference_layout import is_reference_layout, to_mmpretrain
+from mmst.core import active_subnet
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / 'tests' / 'data'
+
+
+def tensor_of(key, shape):
+    if not shape:
+        return torch.zeros((), dtype=torch.int64)
+    generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
+    values = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if values.ndim >= 2:
+        return values * math.sqrt(2 / values[0].numel())
+    if key.endswith('running_var'):
+        return 1 + 0.1 * values.abs()
+    if key.endswith(('running_mean', 'bias')):
+        return 0.1 * values
+    return 1 + 0.1 * values
+
+
+@pytest.fixture(scope='module')
+def release():
+    shapes = json.loads((DATA / 'resnet50_keys.json').read_text())
+    return {f'module.{key}': tensor_of(key, shape) for key, shape in shapes.items()}
+
+
+def mmpretrain_resnet50():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        from mmpretrain.utils import register_all_modules
+
+        register_all_modules(init_default_scope=False)
+        return (
+            MODELS.build(
+                {
+                    'type': 'ImageClassifier',
+                    'backbone': {'type': 'mmst.STBackbone', 'wraps': 'ResNet', 'depth': 50},
+                    'neck': {'type': 'GlobalAveragePooling'},
+                    'head': {'type': 'LinearClsHead', 'num_classes': 1000, 'in_channels': 2048},
+                }
+            )
+            .double()
+            .eval()
+        )
+
+
+@pytest.mark.parametrize('depths', [(3, 4, 6, 3), (3, 3, 4, 3), (2, 2, 3, 1)])
+def test_converted_release_gives_the_released_logits(release, depths):
+    model = mmpretrain_resnet50()
+    model.load_state_dict(to_mmpretrain(release), strict=True)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, 96, 96, generator=generator, dtype=torch.float64)
+    with torch.no_grad(), active_subnet(model.backbone, depths):
+        logits = model(images, mode='tensor')
+    expected = np.load(DATA / 'resnet50_eval.npz')['eval_logits_' + '_'.join(map(str, depths))]
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-8)
+
+
+def test_foreign_key_is_refused(release):
+    assert is_reference_layout(release)
+    with pytest.raises(ValueError, match="authors' release, got the key 'layer1.0.conv1.weight'"):
+        to_mmpretrain({**release, 'layer1.0.conv1.weight': torch.ones(1)})
+
+
+def run_tool(*arguments):
+    command = [sys.executable, 'tools/convert_checkpoint.py', *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_tool_writes_what_weights_reads(release, tmp_path):
+    source, target = tmp_path / 'model_best.pth.tar', tmp_path / 'out' / 'resnet50_st.pth'
+    torch.save({'epoch': 1, 'state_dict': release, 'best_acc1': 80.5}, source)
+    result = run_tool(source, target)
+    assert result.returncode == 0, result.stderr
+    written = torch.load(target, weights_only=True)['state_dict']
+    assert len(written) == len(release)
+    assert torch.equal(written['head.fc.weight'], release['module.classifier.0.weight'])
+    assert [path.name for path in target.parent.iterdir()] == ['resnet50_st.pth']
+
+
+def test_tool_refuses_another_layout(tmp_path):
+    source, target = tmp_path / 'other.pth', tmp_path / 'target.pth'
+    torch.save({'conv1.weight': torch.ones(1)}, source)
+    result = run_tool(source, target)
+    assert result.returncode == 1
+    assert "SRC must be in the layout of the authors' release" in result.stderr
+    assert 'conv1.weight' in result.stderr
+    assert not target.exists()
