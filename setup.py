@@ -1,4 +1,4 @@
-"""Metadata of mmst; requirements/ holds the names and ranges, and in lock.txt the tested versions."""
+"""Metadata of mmst; the requirements, ranges and tested versions stand in requirements/."""
 
 import re
 from collections.abc import Iterator
@@ -29,6 +29,8 @@ setup(
     name='mmst',
     version=version(),
     description='Stimulative training for every OpenMMLab 2.x training loop',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
     license='Apache-2.0',
     license_files=['LICENSE'],
     python_requires='>=3.10',

@@ -22,7 +22,7 @@ def name_of(requirement: str) -> str:
 def metadata(tmp_path_factory):
     """Return what pip would read of mmst, built away from the working tree."""
     copy = tmp_path_factory.mktemp('source')
-    for name in ('setup.py', 'pyproject.toml', 'LICENSE'):
+    for name in ('setup.py', 'pyproject.toml', 'LICENSE', 'README.md'):
         shutil.copy(ROOT / name, copy)
     for name in ('requirements', 'mmst'):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns('__pycache__'))
@@ -54,6 +54,12 @@ def test_torch_and_mmengine_are_the_only_hard_requirements(metadata):
 
 def test_only_mmst_is_installed(metadata):
     assert metadata[1] == ['mmst']
+
+
+def test_every_folder_of_mmst_is_a_package():
+    folders = {path.parent for path in (ROOT / 'mmst').rglob('*.py')}
+    assert len(folders) > 1
+    assert [folder for folder in folders if not (folder / '__init__.py').exists()] == []
 
 
 @pytest.mark.parametrize(('name', 'library'), TASK_LIBRARIES.items())
@@ -122,4 +128,4 @@ def test_git_ignores_what_runs_write_but_no_package_of_ours():
 def test_make_alone_lists_every_target():
     listed = subprocess.run(['make'], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     declared = re.search(r'^\.PHONY: (.+)$', (ROOT / 'Makefile').read_text(), re.MULTILINE)
-    assert re.findall(r'^make (\w+)', listed, re.MULTILINE) == declared.group(1).split()[:]
+    assert re.findall(r'^make (\w+)', listed, re.MULTILINE) == declared.group(1).split()
