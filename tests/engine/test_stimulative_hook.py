@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
 
 import mmst
 from mmst.core import depth_cost, sample_size
@@ -173,9 +173,7 @@ def test_tensorboard_carries_the_values_too(make_runner):
     events = accumulator.EventAccumulator(str(Path(runner.log_dir) / 'vis_data'))
     events.Reload()
     logged = [event.value for event in events.Scalars('subnet/loss_cls')]
-    assert logged == pytest.approx(
-        [runner.record.subnet[0]['loss_cls'][0], logged[1]], rel=1e-5
-    )
+    assert logged == pytest.approx([runner.record.subnet[0]['loss_cls'][0], logged[1]], rel=1e-5)
     assert {'subnet/loss', 'subnet/size', 'subnet/depth_3', 'subnet/cost'} <= set(
         events.Tags()['scalars']
     )
