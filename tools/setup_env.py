@@ -10,7 +10,6 @@ of the steps before it; a step whose stamp fits is skipped, so a second run does
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import os
 import re
 import select
@@ -21,6 +20,8 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
+
+from setup_checks import SetupError, check_compiler, check_disk, check_python
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / '.venv'
@@ -33,60 +34,12 @@ REQUIREMENTS = ROOT / 'requirements'
 LOCK = REQUIREMENTS / 'lock.txt'
 
 
-class SetupError(Exception):
-    """What is wrong, the rule, the value found and the remedy."""
-
-
 class CommandError(SetupError):
     """A command failed; `output` is the end of what it printed."""
 
     def __init__(self, title, output):
         super().__init__(f'{title} failed: {likely_cause(output)}\nThe whole log: {LOG}')
         self.output = output
-
-
-# ---------------------------------------------------------------- what the machine must have
-
-
-def check_python(version):
-    """Refuse a Python that the pinned stack has no packages for."""
-    if not (3, 10) <= version[:2] <= (3, 12):
-        raise SetupError(
-            'Python must be 3.10, 3.11 or 3.12, found {}.{}.{} at {}. Name another one: '
-            'PYTHON=python3.11 make setup'.format(*version[:3], sys.executable)
-        )
-    for module in ('venv', 'ensurepip'):
-        if not importlib.util.find_spec(module):
-            raise SetupError(
-                f'Python must have the module `{module}` to make .venv, and {sys.executable} '
-                'has not. On Debian or Ubuntu: apt-get install python3-venv'
-            )
-
-
-def check_disk(gib):
-    """Refuse a disk that the remaining steps would fill."""
-    free = shutil.disk_usage(str(ROOT)).free / 2**30
-    if free < gib:
-        raise SetupError(
-            f'the remaining steps need about {gib:.1f} GiB of disk, and {ROOT} has {free:.1f} GiB '
-            'free. Make room, or move the clone to a larger disk'
-        )
-
-
-def check_compiler():
-    """Refuse a machine that cannot compile mmcv's operators."""
-    compiler = os.environ.get('CXX', 'c++').split()[0]
-    if not shutil.which(compiler):
-        raise SetupError(
-            f'building mmcv needs a C++ compiler, and `{compiler}` is not on PATH. '
-            'On Debian or Ubuntu: apt-get install g++; or name yours: CXX=... make setup'
-        )
-    header = Path(sysconfig.get_paths()['include'], 'Python.h')
-    if not header.exists():
-        raise SetupError(
-            f'building mmcv needs the headers of Python, and {header} does not exist. '
-            'On Debian or Ubuntu: apt-get install python3-dev'
-        )
 
 
 def check_venv():
@@ -330,7 +283,7 @@ def remaining():
 def announce(todo):
     """Say what is about to be done and how long it takes; refuse a machine that cannot do it."""
     check_python(sys.version_info)
-    check_disk(sum(STEPS[step][1] for step in todo))
+    check_disk(ROOT, sum(STEPS[step][1] for step in todo))
     compiling = install_mmcv in todo and not cached_wheel(pinned('torch') + '*')
     if compiling:
         check_compiler()
