@@ -14,7 +14,13 @@ def coco(split, root=OLD):
         'data_root': root,
         'ann_file': f'annotations/instances_{split}2017.json',
         'data_prefix': {'img': f'{split}2017/', 'seg': ''},
-        'pipeline': [{'type': 'Load', 'proposals': f'{OLD}proposals/{split}.pkl', 'scale': 2}],
+        'pipeline': [
+            {
+                'type': 'mmdet.LoadImageFromFile',
+                'proposals': f'{OLD}proposals/{split}.pkl',
+                'scale': 2,
+            }
+        ],
     }
 
 
@@ -103,8 +109,17 @@ def test_missing_files_are_named(data_root, missing):
     path.rmdir() if path.is_dir() else path.unlink()
     cfg = set_data_root(config(), data_root)
     check_data_files(cfg, ('train_dataloader',))
-    with pytest.raises(FileNotFoundError, match=rf'val_dataloader \(CocoDataset\).*{missing}.*--mini'):
+    with pytest.raises(
+        FileNotFoundError, match=rf'val_dataloader \(CocoDataset\).*{missing}.*--mini'
+    ):
         check_data_files(cfg, ('train_dataloader', 'val_dataloader'))
+
+
+def test_image_folders_are_not_needed_where_no_image_is_loaded(data_root):
+    cfg = set_data_root(config(), data_root)
+    cfg.train_dataloader.dataset.pipeline = [{'type': 'LoadKeypoints'}]
+    (data_root / 'train2017').rmdir()
+    check_data_files(cfg, ('train_dataloader',))
 
 
 def test_data_in_a_cloud_is_not_looked_for():

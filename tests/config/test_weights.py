@@ -83,12 +83,14 @@ def test_named_weights_need_a_plain_resnet50(change):
     if 'wraps' in change:
         backbone['type'] = 'mmst.STBackbone'
     wrong = next(iter(change.values()))
-    with pytest.raises(ValueError, match=rf"--weights base is for.*got.*{wrong}"):
+    with pytest.raises(ValueError, match=rf'--weights base is for.*got.*{wrong}'):
         set_weights(config(backbone), 'base')
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(FileNotFoundError, match=r"'bse', which does not exist.*base, tnr, timm, st"):
+    with pytest.raises(
+        FileNotFoundError, match=r"'bse', which does not exist.*base, tnr, timm, st"
+    ):
         set_weights(config(RESNET), 'bse')
 
 

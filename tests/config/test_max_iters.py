@@ -41,7 +41,12 @@ def test_the_loop_runs_n_iterations_and_validates_at_the_end():
 
 
 def test_epochs_are_scaled_to_iterations():
-    assert scheduler(120, STEPS) == {**STEPS, 'by_epoch': False, 'end': 120, 'milestones': [80, 110]}
+    assert scheduler(120, STEPS) == {
+        **STEPS,
+        'by_epoch': False,
+        'end': 120,
+        'milestones': [80, 110],
+    }
 
 
 def test_a_scheduler_counts_epochs_unless_it_says_otherwise():

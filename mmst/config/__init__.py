@@ -1,0 +1,58 @@
+"""Edits of mmengine configs: what the command lines offer, as functions ``Config -> Config``."""
+
+from .data import check_data_files, set_data_root
+from .launch import build_runner, set_launcher
+from .library import LIBRARIES, Library, apply_library_defaults, library_of
+from .mini import MINI_SETTINGS, MiniSettings, apply_mini, layout_of
+from .options import (
+    check_checkpoint,
+    disable_validation,
+    enable_amp,
+    enable_auto_scale_lr,
+    has_accelerator,
+    load_config,
+    set_resume,
+    set_seed,
+    set_work_dir,
+)
+from .schedule import set_max_iters
+from .sizes import set_image_scale
+from .subnet_eval import parse_depths, prepare_subnet_test, run_subnet_test
+from .testing import TestOutput, enable_tta, set_output, set_visualization
+from .weights import NAMED_WEIGHTS, NamedWeights, set_weights
+
+__all__ = [
+    'LIBRARIES',
+    'MINI_SETTINGS',
+    'NAMED_WEIGHTS',
+    'Library',
+    'MiniSettings',
+    'NamedWeights',
+    'TestOutput',
+    'apply_library_defaults',
+    'apply_mini',
+    'build_runner',
+    'check_checkpoint',
+    'check_data_files',
+    'disable_validation',
+    'enable_amp',
+    'enable_auto_scale_lr',
+    'enable_tta',
+    'has_accelerator',
+    'layout_of',
+    'library_of',
+    'load_config',
+    'parse_depths',
+    'prepare_subnet_test',
+    'run_subnet_test',
+    'set_data_root',
+    'set_image_scale',
+    'set_launcher',
+    'set_max_iters',
+    'set_output',
+    'set_resume',
+    'set_seed',
+    'set_visualization',
+    'set_weights',
+    'set_work_dir',
+]

@@ -1,0 +1,116 @@
+"""What the training and test scripts of the four libraries do differently.
+
+Their configs rely on it: mmpretrain's datasets need a collate function that its script adds, and
+old configs of mmpose keep the preprocessor at the top level. Which library a config is for is told
+by its ``default_scope``; a config of plain mmengine gets none of this.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmengine.config import Config, ConfigDict
+
+from .walk import LOADERS
+
+__all__ = ['LIBRARIES', 'Library', 'apply_library_defaults', 'library_of']
+
+
+@dataclass(frozen=True)
+class Library:
+    """One task library.
+
+    Attributes:
+        scope: Its ``default_scope``, which is also the name of its Python package.
+        extra: The extra that installs it: ``pip install 'mmst[extra]'``.
+        draw_option: Option of its visualization hook that switches it on.
+        show_dir_option: Option with the folder for drawn images, of that hook or (``save_dir``) of
+            the visualizer.
+        dump_metric: Metric that dumps predictions to a file.
+    """
+
+    scope: str
+    extra: str
+    draw_option: str = 'draw'
+    show_dir_option: str = 'out_dir'
+    dump_metric: str = 'DumpResults'
+
+
+LIBRARIES = {
+    library.scope: library
+    for library in (
+        Library('mmdet', 'det', show_dir_option='test_out_dir', dump_metric='DumpDetResults'),
+        Library('mmseg', 'seg', show_dir_option='save_dir'),
+        Library('mmpose', 'pose', draw_option='enable'),
+        Library('mmpretrain', 'cls', draw_option='enable'),
+    )
+}
+
+PLAIN = Library('mmengine', extra='')
+
+
+def library_of(cfg: Config) -> Library:
+    """Returns the task library that a config is for.
+
+    Raises:
+        ImportError: It is not installed.
+        ValueError: ``default_scope`` names something that mmst does not know.
+    """
+    scope = cfg.get('default_scope') or PLAIN.scope
+    if scope == PLAIN.scope:
+        return PLAIN
+    if scope not in LIBRARIES:
+        raise ValueError(
+            f'default_scope must be one of {[*LIBRARIES, PLAIN.scope]}, got {scope!r}; leave it '
+            'out for a config that needs no task library'
+        )
+    library = LIBRARIES[scope]
+    if importlib.util.find_spec(scope) is None:
+        raise ImportError(
+            f'this config needs {scope}, which is not installed; install it with: '
+            f"pip install 'mmst[{library.extra}]'"
+        )
+    return library
+
+
+def apply_library_defaults(
+    cfg: Config, *, pin_memory: bool = True, persistent_workers: bool = True
+) -> Config:
+    """Adds to a config, in place, what its library's own scripts add.
+
+    Args:
+        cfg: Config.
+        pin_memory: Whether dataloaders may pin their memory; mmpretrain's do.
+        persistent_workers: Whether dataloaders may keep their workers; mmpretrain's do.
+
+    Returns:
+        ``cfg``.
+    """
+    library = library_of(cfg)
+    if library.scope == 'mmpretrain':
+        _set_loader_defaults(cfg)
+    if library.scope == 'mmpose' and cfg.get('preprocess_cfg'):
+        cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
+    if library.scope == 'mmdet':
+        importlib.import_module('mmdet.utils').setup_cache_size_limit_of_dynamo()
+    for loader in _loaders(cfg):
+        if not pin_memory:
+            loader.pin_memory = False
+        # Torch refuses to keep workers where there are none (num_workers=0).
+        if not persistent_workers or not loader.get('num_workers', 0):
+            loader.persistent_workers = False
+    return cfg
+
+
+def _set_loader_defaults(cfg: Config) -> None:
+    for loader in _loaders(cfg):
+        loader.setdefault('pin_memory', True)
+        loader.setdefault('persistent_workers', True)
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+
+
+def _loaders(cfg: Config) -> Iterator[ConfigDict]:
+    return (cfg[name] for name in LOADERS if cfg.get(name))

@@ -1,0 +1,126 @@
+"""``--mini``: any config of the zoo on a laptop's CPU, with generated data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .data import set_data_root
+from .schedule import set_max_iters
+from .sizes import set_image_scale
+from .walk import leaf_datasets, type_name
+
+__all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
+
+LAYOUTS = {
+    'CocoDataset': 'coco',
+    'CocoPanopticDataset': 'coco_panoptic',
+    'CityscapesDataset': 'cityscapes',
+    'ImageNet': 'imagenet',
+    'CIFAR10': 'cifar10',
+    'CIFAR100': 'cifar100',
+}
+"""Dataset type -> how its files are laid out."""
+
+
+@dataclass(frozen=True)
+class MiniSettings:
+    """What ``--mini`` sets for one layout.
+
+    Attributes:
+        num_train: Number of generated training images.
+        num_val: Number of generated validation images.
+        scale: Image scale, (width, height).
+        batch_size: Images per training iteration.
+        num_workers: Worker processes per dataloader.
+        max_iters: Length of the training in iterations.
+        lr: Learning rate per type of optimiser; others keep the config's.
+    """
+
+    num_train: int
+    num_val: int
+    scale: tuple[int, int]
+    batch_size: int
+    num_workers: int
+    max_iters: int
+    lr: Mapping[str, float] = field(default_factory=dict)
+
+
+MINI_SETTINGS = {
+    'coco': MiniSettings(
+        num_train=240,
+        num_val=40,
+        scale=(160, 128),
+        batch_size=2,
+        num_workers=1,
+        max_iters=200,
+        lr={'AdamW': 5e-4, 'SGD': 0.01},
+    ),
+}
+"""Layout -> settings; a layout is listed once there is a generator for it."""
+
+
+def layout_of(cfg: Config) -> str:
+    """Returns the layout of a config's data, told from the type of its datasets.
+
+    Raises:
+        ValueError: The types are unknown, differ in layout, or have no generator yet.
+    """
+    kinds = {type_name(dataset) for dataset in leaf_datasets(cfg)}
+    layouts = {LAYOUTS.get(kind) for kind in kinds}
+    if len(layouts) != 1 or not layouts <= set(MINI_SETTINGS):
+        supported = sorted(kind for kind, layout in LAYOUTS.items() if layout in MINI_SETTINGS)
+        raise ValueError(
+            f'--mini needs datasets of one type among {supported}, got {sorted(map(str, kinds))}; '
+            'leave --mini out, and use --data-root and --max-iters'
+        )
+    return layouts.pop()
+
+
+def apply_mini(
+    cfg: Config, data_root: str | None = None, mini_root: str | Path = 'data/mini'
+) -> Config:
+    """Makes a config small, in place: its data, its images and its schedule.
+
+    Args:
+        cfg: Config.
+        data_root: Folder of data to use. Defaults to a generated mini data set in
+            ``mini_root/<layout>``, which is made when it is not there.
+        mini_root: Where generated data sets are.
+
+    Returns:
+        ``cfg``.
+
+    Raises:
+        ValueError: There is no mini data set for the type of data of this config.
+    """
+    layout = layout_of(cfg)
+    settings = MINI_SETTINGS[layout]
+    if data_root is None:
+        data_root = _generated(layout, Path(mini_root) / layout, settings)
+    set_data_root(cfg, data_root)
+    set_image_scale(cfg, settings.scale)
+    set_max_iters(cfg, settings.max_iters)
+    _set_loaders(cfg, settings)
+    optimizer = cfg.optim_wrapper.optimizer
+    optimizer.lr = settings.lr.get(type_name(optimizer), optimizer.lr)
+    return cfg
+
+
+def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:
+    from mmst.mini import make_mini_data  # needs OpenCV, which mmst itself does not
+
+    return make_mini_data(
+        layout, root, num_train=settings.num_train, num_val=settings.num_val, seed=0
+    )
+
+
+def _set_loaders(cfg: Config, settings: MiniSettings) -> None:
+    cfg.train_dataloader.batch_size = settings.batch_size
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(name):
+            cfg[name].num_workers = settings.num_workers
+            cfg[name].persistent_workers = settings.num_workers > 0

@@ -1,0 +1,160 @@
+"""OpenMMLab's usual command line options, as edits of a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import (
+    is_cuda_available,
+    is_mlu_available,
+    is_musa_available,
+    is_npu_available,
+)
+from mmengine.runner import find_latest_checkpoint
+
+from mmst.checkpoints import load_checkpoint
+
+from .walk import type_name
+
+__all__ = [
+    'check_checkpoint',
+    'disable_validation',
+    'enable_amp',
+    'enable_auto_scale_lr',
+    'has_accelerator',
+    'load_config',
+    'set_resume',
+    'set_seed',
+    'set_work_dir',
+]
+
+
+def load_config(file: str) -> Config:
+    """Reads a config file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(f'config must be an existing file, got {file!r}')
+    return Config.fromfile(file)
+
+
+def set_work_dir(cfg: Config, work_dir: str | None, config_file: str) -> Config:
+    """Sets where logs and checkpoints go: the option, the config, or ``work_dirs/<name>``."""
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(config_file).stem)
+    return cfg
+
+
+def set_seed(cfg: Config, seed: int) -> Config:
+    """Sets the seed of a run, in place; other settings of ``randomness`` stay.
+
+    Raises:
+        ValueError: ``seed`` is negative.
+    """
+    if seed < 0:
+        raise ValueError(f'--seed must be at least 0, got {seed}')
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+    return cfg
+
+
+def disable_validation(cfg: Config) -> Config:
+    """Removes validation from a config, and what would wait for its result."""
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
+    if checkpoint:
+        checkpoint.pop('save_best', None)
+    return cfg
+
+
+def enable_amp(cfg: Config) -> Config:
+    """Makes the optimiser wrapper one for mixed precision, in place.
+
+    Raises:
+        RuntimeError: There is no accelerator.
+        ValueError: The config's optimiser wrapper is of another kind.
+    """
+    if not has_accelerator():
+        raise RuntimeError(
+            '--amp needs an accelerator (AmpOptimWrapper cannot be built on a CPU), found none; '
+            'leave --amp out'
+        )
+    if not cfg.get('optim_wrapper'):
+        raise ValueError('--amp needs a config with optim_wrapper, got none')
+    wrapper = cfg.optim_wrapper
+    kind = type_name(wrapper) or 'OptimWrapper'
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f'--amp needs an optim_wrapper of type OptimWrapper, got {kind}; leave --amp out, or '
+            'set up mixed precision in the config'
+        )
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+    return cfg
+
+
+def enable_auto_scale_lr(cfg: Config) -> Config:
+    """Lets the learning rate follow the total batch size, in place.
+
+    Raises:
+        ValueError: The config does not say for which batch size its learning rate is.
+    """
+    settings = cfg.get('auto_scale_lr') or {}
+    if 'base_batch_size' not in settings:
+        raise ValueError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config, got '
+            f'auto_scale_lr={dict(settings) or None}; add it, e.g. with '
+            '--cfg-options auto_scale_lr.base_batch_size=16'
+        )
+    settings.enable = True
+    return cfg
+
+
+def set_resume(cfg: Config, resume: str) -> Config:
+    """Continues an interrupted run, in place.
+
+    Args:
+        cfg: Config, with its ``work_dir``.
+        resume: ``'auto'`` for the latest checkpoint of ``work_dir`` (a new run if there is
+            none), or a file.
+
+    Returns:
+        ``cfg``.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+    """
+    if resume != 'auto' and '://' not in resume and not Path(resume).is_file():
+        raise FileNotFoundError(
+            f'--resume needs an existing checkpoint, got {resume!r}; leave the path out to '
+            'continue from the latest one in the work dir'
+        )
+    cfg.resume = True
+    cfg.load_from = None if resume == 'auto' else resume
+    return cfg
+
+
+def check_checkpoint(cfg: Config) -> None:
+    """Reads the local checkpoint that a run of this config will start from, if there is one.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: It is damaged, or not trusted.
+    """
+    file = cfg.get('load_from')
+    if file is None and cfg.get('resume') and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+        file = find_latest_checkpoint(cfg.work_dir)
+    if file is not None and '://' not in file:
+        load_checkpoint(file)
+
+
+def has_accelerator() -> bool:
+    """Tells whether there is a device that mixed precision and NCCL (or its like) run on."""
+    return any(
+        available()
+        for available in (is_cuda_available, is_npu_available, is_mlu_available, is_musa_available)
+    )

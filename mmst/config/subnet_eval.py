@@ -1,0 +1,144 @@
+"""``tools/test.py --depths``: evaluating a subnet of the trained network."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce_params
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from mmst.core import active_subnet, recalibrate_norm, residual_stages
+from mmst.core.space import DepthSpace
+
+from .options import set_seed
+from .walk import type_name
+
+__all__ = ['parse_depths', 'prepare_subnet_test', 'run_subnet_test']
+
+RECALIBRATION_BATCHES = 100
+"""Training batches from which a subnet's norm statistics are computed by default."""
+
+
+def parse_depths(text: str) -> tuple[int, ...]:
+    """Reads ``'2,3,4,2'``.
+
+    Raises:
+        ValueError: It is no list of positive integers.
+    """
+    try:
+        depths = tuple(int(part) for part in text.split(','))
+    except ValueError:
+        depths = ()
+    if not depths or min(depths) < 1:
+        raise ValueError(
+            f'--depths must be positive integers separated by commas, one per stage, got {text!r}; '
+            'for example 2,3,4,2'
+        )
+    return depths
+
+
+def prepare_subnet_test(cfg: Config) -> Config:
+    """Edits a config, in place, so that :func:`run_subnet_test` can test it, repeatably.
+
+    A run without seed gets seed 0, which decides the batches of the recalibration. mmengine's EMA
+    hook goes: checkpoints hold the averaged weights as the model's own, so the hook would swap them
+    for a copy of themselves, parameter by parameter in order, which fails where blocks are skipped.
+    """
+    if (cfg.get('randomness') or {}).get('seed') is None:
+        set_seed(cfg, 0)
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [hook for hook in hooks if type_name(hook) != 'EMAHook']
+    return cfg
+
+
+def run_subnet_test(
+    runner: Runner, depths: tuple[int, ...], recalibrate: int | None = None
+) -> dict[str, Any]:
+    """Loads the checkpoint into the whole network, then tests a subnet of it.
+
+    Args:
+        runner: Runner of a config from :func:`prepare_subnet_test`.
+        depths: Leading blocks kept in each stage of the backbone.
+        recalibrate: Training batches to recompute norm statistics from, 0 for none. Defaults to 100
+            if training would update the statistics of the main network (which do not suit a
+            subnet), else to none.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: ``depths`` do not fit the backbone, or ``recalibrate`` is negative.
+    """
+    if recalibrate is not None and recalibrate < 0:
+        raise ValueError(f'--recalibrate must be at least 0, got {recalibrate}')
+    model = runner.model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    backbone = _find_backbone(model)
+    if recalibrate is None:
+        full = tuple(len(stage) for stage in residual_stages(backbone))
+        recalibrate = RECALIBRATION_BATCHES if depths != full and _has_live_norm(model) else 0
+    runner.load_or_resume()
+    with active_subnet(backbone, depths), contextlib.ExitStack() as stack:
+        if recalibrate:
+            runner.logger.info(f'Norm statistics from {recalibrate} training batches.')
+            loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed)
+            batches = itertools.islice(loader, recalibrate)
+            forward = _loss_forward(model)
+            stack.enter_context(recalibrate_norm(model, batches, forward))
+            _average_over_ranks(model)
+        return runner.test()
+
+
+def _find_backbone(model: nn.Module) -> nn.Module:
+    """The stimulated backbone, or the one of an upstream config."""
+    for module in model.modules():
+        if isinstance(getattr(module, 'depth_space', None), DepthSpace):
+            return module
+    for module in model.modules():
+        if isinstance(getattr(module, 'backbone', None), nn.Module):
+            return module.backbone
+    raise ValueError(f'--depths needs a model with a backbone, got {type(model).__name__}')
+
+
+def _has_live_norm(model: nn.Module) -> bool:
+    """Tells whether training would update norm statistics (not with ``norm_eval``)."""
+    modes = {module: module.training for module in model.modules()}
+    model.train()
+    live = any(
+        module.training and getattr(module, 'running_mean', None) is not None
+        for module in model.modules()
+    )
+    for module, mode in modes.items():
+        module.training = mode
+    return live
+
+
+def _loss_forward(model: nn.Module) -> Any:
+    def forward(batch: Any) -> None:
+        data = model.data_preprocessor(batch, training=True)
+        if isinstance(data, Mapping):
+            model(**data, mode='loss')
+        else:
+            model(*data, mode='loss')
+
+    return forward
+
+
+def _average_over_ranks(model: nn.Module) -> None:
+    with torch.no_grad():
+        all_reduce_params(
+            [
+                buffer
+                for name, buffer in model.named_buffers()
+                if name.endswith(('running_mean', 'running_var'))
+            ],
+            op='mean',
+        )

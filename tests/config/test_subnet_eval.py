@@ -1,0 +1,79 @@
+"""--depths: a subnet is evaluated, the network stays whole."""
+
+import pytest
+from mmengine.config import Config
+from torch import nn
+
+from mmst.config import parse_depths, prepare_subnet_test, run_subnet_test
+
+
+def test_depths_are_read():
+    assert parse_depths('2,3, 4,2') == (2, 3, 4, 2)
+
+
+@pytest.mark.parametrize('text', ['', '2,x', '2,,3', '0,1', '2;3', '1.5'])
+def test_unreadable_depths_are_refused(text):
+    with pytest.raises(ValueError, match=r'--depths must be positive integers separated by commas'):
+        parse_depths(text)
+
+
+def test_the_ema_hook_is_left_out_and_batches_repeat():
+    hooks = [{'type': 'mmdet.EMAHook'}, {'type': 'Other'}]
+    cfg = prepare_subnet_test(Config({'custom_hooks': hooks}))
+    assert [hook.type for hook in cfg.custom_hooks] == ['Other']
+    assert cfg.randomness.seed == 0
+
+
+def test_a_seed_of_the_config_is_kept():
+    cfg = prepare_subnet_test(Config({'randomness': {'seed': 4}}))
+    assert cfg.randomness.seed == 4
+
+
+class FakeRunner:
+    """Records what a runner is asked to do, and which blocks run then."""
+
+    def __init__(self, model):
+        self.model = model
+        self.events = []
+
+    def load_or_resume(self):
+        self.events.append(('load', self.blocks()))
+
+    def test(self):
+        self.events.append(('test', self.blocks()))
+        return {'score': 1.0}
+
+    def blocks(self):
+        return [type(block).__name__ for block in self.model.backbone.layer4]
+
+
+@pytest.fixture
+def runner():
+    torchvision = pytest.importorskip('torchvision')
+    model = nn.Module()
+    model.backbone = torchvision.models.resnet18(weights=None)
+    return FakeRunner(model)
+
+
+def test_the_checkpoint_is_loaded_into_the_whole_network(runner):
+    metrics = run_subnet_test(runner, (2, 2, 2, 1), 0)
+    assert metrics == {'score': 1.0}
+    assert runner.events == [('load', ['BasicBlock'] * 2), ('test', ['BasicBlock', 'Skip'])]
+    assert runner.blocks() == ['BasicBlock'] * 2
+
+
+@pytest.mark.parametrize('depths', [(2, 2, 2), (2, 2, 2, 3)])
+def test_depths_that_do_not_fit_are_refused_before_the_test(runner, depths):
+    with pytest.raises(ValueError, match=r'stages of \(2, 2, 2, 2\) blocks'):
+        run_subnet_test(runner, depths, 0)
+    assert 'test' not in dict(runner.events)
+
+
+def test_a_negative_number_of_batches_is_refused(runner):
+    with pytest.raises(ValueError, match=r'--recalibrate must be at least 0, got -1'):
+        run_subnet_test(runner, (2, 2, 2, 1), -1)
+
+
+def test_a_model_without_backbone_is_refused():
+    with pytest.raises(ValueError, match=r'--depths needs a model with a backbone, got Linear'):
+        run_subnet_test(FakeRunner(nn.Linear(1, 1)), (1,), 0)

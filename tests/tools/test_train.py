@@ -1,0 +1,161 @@
+"""tools/train.py and tools/test.py run configs of all four libraries, and say what is wrong."""
+
+import json
+import pickle
+
+import pytest
+import torch
+
+from mmst.checkpoints import load_checkpoint
+
+
+def test_a_config_of_each_library_trains_resumes_and_is_tested(tiny, run_tool, tmp_path):
+    config, data = tiny
+    work_dir = tmp_path / 'run'
+    common = ('--data-root', data, '--work-dir', work_dir)
+    run_tool('train', config, *common, '--weights', 'none', '--max-iters', 2, '--seed', 3)
+    first = load_checkpoint(work_dir / 'iter_2.pth')
+    assert first['meta']['iter'] == 2
+    assert first['meta']['seed'] == 3
+
+    run_tool('train', config, *common, '--weights', 'none', '--max-iters', 3, '--resume')
+    second = load_checkpoint(work_dir / 'iter_3.pth')
+    assert second['meta']['iter'] == 3
+
+    out = tmp_path / 'metrics.json'
+    run_tool('test', config, work_dir / 'iter_3.pth', *common, '--out', out)
+    assert json.loads(out.read_text())
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+def test_a_subnet_is_tested_with_statistics_of_its_own(tiny, run_tool, tmp_path):
+    config, data = tiny
+    work_dir = tmp_path / 'run'
+    common = ('--data-root', data, '--work-dir', work_dir)
+    run_tool('train', config, *common, '--max-iters', 2)
+
+    def predictions(*arguments):
+        file = tmp_path / 'predictions.pkl'
+        run_tool('test', config, work_dir / 'iter_2.pth', *common, '--dump', file, *arguments)
+        return torch.stack([sample['pred_score'] for sample in pickle.loads(file.read_bytes())])
+
+    whole = predictions()
+    assert len(whole) == 12
+    assert torch.equal(predictions('--depths', '2,2,2,2'), whole)
+    shallow = predictions('--depths', '1,1,1,1', '--recalibrate', 0)
+    assert not torch.allclose(shallow, whole)
+    recalibrated = predictions('--depths', '1,1,1,1')
+    assert not torch.allclose(recalibrated, shallow)
+    assert torch.equal(predictions('--depths', '1,1,1,1', '--recalibrate', 100), recalibrated)
+
+
+@pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--data-root', 'gone'], r"--data-root must be an existing folder, got 'gone'"),
+        (
+            ['--data-root', '.'],
+            r'ann_file of train_dataloader \(CocoDataset\).*instances_train2017',
+        ),
+        ([], r'ann_file of train_dataloader \(CocoDataset\).*data/coco/annotations.*--mini'),
+        (['--max-iters', '0'], r'--max-iters must be at least 1, got 0'),
+        (['--weights', 'gone.pth'], r"--weights needs the file 'gone\.pth'.*one of base"),
+        (['--resume', 'gone.pth'], r"--resume needs an existing checkpoint, got 'gone\.pth'"),
+        (['--launcher', 'pytorch'], r'started by torchrun'),
+        (['--seed', '-1'], r'--seed must be at least 0'),
+        (['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], r'--auto-scale-lr needs'),
+        (['--cfg-options', 'default_scope=mmyolo'], r'default_scope must be one of'),
+    ],
+)
+def test_what_is_wrong_is_said_before_training(tiny, run_tool, tmp_path, arguments, message):
+    config, data = tiny
+    if arguments and '--data-root' not in arguments:
+        arguments = ['--data-root', data, *arguments]
+    with pytest.raises(SystemExit, match=message):
+        run_tool('train', config, '--work-dir', tmp_path / 'run', *arguments)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_missing_config_is_named(run_tool):
+    with pytest.raises(SystemExit, match=r"config must be an existing file, got 'gone\.py'"):
+        run_tool('train', 'gone.py')
+
+
+@pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
+def test_an_untrusted_checkpoint_is_refused_before_it_is_tested(tiny, run_tool, tmp_path):
+    config, data = tiny
+    torch.save({'state_dict': print}, tmp_path / 'evil.pth')
+    with pytest.raises(SystemExit, match=r'UntrustedCheckpointError.*evil\.pth.*print'):
+        run_tool('test', config, tmp_path / 'evil.pth', '--data-root', data)
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--depths', '2,a'], r'--depths must be positive integers'),
+        (['--recalibrate', '3'], r'--recalibrate needs --depths'),
+        (['--out', 'a.txt'], r"--out must end in .*got 'a\.txt'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_testing(tiny, run_tool, arguments, message):
+    config, data = tiny
+    with pytest.raises(SystemExit, match=message):
+        run_tool('test', config, 'https://example.org/x.pth', '--data-root', data, *arguments)
+
+
+@pytest.mark.parametrize('tiny', ['mmdet', 'mmseg', 'mmpretrain'], indirect=True)
+def test_time_augmentation_and_drawing_run(tiny, run_tool, tmp_path):
+    config, data = tiny
+    checkpoint = tmp_path / 'random.pth'
+    torch.save({'state_dict': {}, 'meta': {}}, checkpoint)
+    common = ('--data-root', data, '--work-dir', tmp_path / 'run')
+    # mmpretrain's hook cannot draw augmented batches.
+    drawn = ('--show-dir', tmp_path / 'drawn') if 'mmdet' in config.stem else ()
+    run_tool('test', config, checkpoint, *common, '--tta', *drawn, '--dump', tmp_path / 'out.pkl')
+    assert len(pickle.loads((tmp_path / 'out.pkl').read_bytes())) >= 6
+    assert not drawn or list(tmp_path.rglob('drawn/**/*.png'))
+
+
+PLAIN_CONFIG = """
+custom_imports = dict(imports=['plain_toy'])
+model = dict(type='PlainToy')
+train_dataloader = dict(
+    dataset=dict(type='PlainNumbers'), batch_size=2, num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+"""
+
+PLAIN_MODULE = """
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS
+
+@MODELS.register_module(force=True)
+class PlainToy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, x, mode='tensor'):
+        return {'loss': self.layer(torch.stack(x)).mean()}
+
+@DATASETS.register_module(force=True)
+class PlainNumbers(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return {'x': torch.ones(1)}
+"""
+
+
+def test_a_config_of_plain_mmengine_trains(run_tool, tmp_path, monkeypatch):
+    (tmp_path / 'plain_toy.py').write_text(PLAIN_MODULE)
+    (tmp_path / 'plain.py').write_text(PLAIN_CONFIG)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_tool('train', 'plain.py', '--max-iters', 3)
+    assert load_checkpoint('work_dirs/plain/iter_3.pth')['meta']['iter'] == 3
