@@ -6,9 +6,7 @@ python tools/convert_checkpoint.py RELEASE checkpoints/resnet50_st.pth
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -39,13 +37,12 @@ def convert(src: str) -> dict:
 def save(checkpoint: dict, dst: Path) -> None:
     """Writes a checkpoint whole or not at all."""
     dst.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=dst.parent, suffix='.partial', delete=False) as file:
-        try:
-            torch.save(checkpoint, file)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, dst)
+    partial = dst.with_name(dst.name + '.partial')
+    try:
+        torch.save(checkpoint, partial)
+        partial.replace(dst)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def main() -> None:

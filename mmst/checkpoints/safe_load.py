@@ -75,7 +75,9 @@ def load_checkpoint(file: str | PathLike[str]) -> Any:
     with explain_refusal(file):
         try:
             return torch.load(file, map_location='cpu', weights_only=True, mmap=_is_zip(file))
-        except (RuntimeError, EOFError, OSError) as error:
+        except pickle.UnpicklingError:
+            raise
+        except Exception as error:  # what damage leads to is not to be foreseen
             raise ValueError(
                 f'checkpoint {str(file)!r} cannot be read: it is damaged, incomplete, or no '
                 f'torch checkpoint ({error})'

@@ -38,6 +38,8 @@ class MiniSettings:
         num_workers: Worker processes per dataloader.
         max_iters: Length of the training in iterations.
         lr: Learning rate per type of optimiser; others keep the config's.
+        num_rois: Boxes per image on which the second stage of a detector is trained: on small
+            images it would cost more than all the rest.
     """
 
     num_train: int
@@ -47,6 +49,7 @@ class MiniSettings:
     num_workers: int
     max_iters: int
     lr: Mapping[str, float] = field(default_factory=dict)
+    num_rois: int | None = None
 
 
 MINI_SETTINGS = {
@@ -58,6 +61,7 @@ MINI_SETTINGS = {
         num_workers=1,
         max_iters=200,
         lr={'AdamW': 5e-4, 'SGD': 0.01},
+        num_rois=128,
     ),
 }
 """Layout -> settings; a layout is listed once there is a generator for it."""
@@ -105,6 +109,7 @@ def apply_mini(
     set_image_scale(cfg, settings.scale)
     set_max_iters(cfg, settings.max_iters)
     _set_loaders(cfg, settings)
+    _set_num_rois(cfg, settings.num_rois)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer), optimizer.lr)
     return cfg
@@ -116,6 +121,13 @@ def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:
     return make_mini_data(
         layout, root, num_train=settings.num_train, num_val=settings.num_val, seed=0
     )
+
+
+def _set_num_rois(cfg: Config, num_rois: int | None) -> None:
+    stages = ((cfg.get('model') or {}).get('train_cfg') or {}).get('rcnn') or []
+    for stage in stages if isinstance(stages, list) else [stages]:  # Cascade R-CNN has several
+        if num_rois is not None and 'num' in stage.get('sampler', {}):
+            stage.sampler.num = num_rois
 
 
 def _set_loaders(cfg: Config, settings: MiniSettings) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = ['isolated_norm', 'recalibrate_norm']
 
@@ -30,20 +30,20 @@ def isolated_norm(module: nn.Module) -> Iterator[None]:
         module: The whole model: necks and heads may have norm layers too.
     """
     layers = [layer for layer in _tracking_layers(module) if layer.training]
-    torch_layers = [layer for layer in layers if isinstance(layer, _NormBase)]
-    # Others (mmcv's SyncBatchNorm) ignore track_running_stats, so their buffers are put back.
+    flagged = [layer for layer in layers if isinstance(layer, _BatchNorm)]
+    # Others (InstanceNorm, mmcv's SyncBatchNorm) ignore the flag, so their buffers are put back.
     copies = [
         (buffer, buffer.clone())
         for layer in layers
-        if not isinstance(layer, _NormBase)
+        if layer not in flagged
         for buffer in _statistics(layer).values()
     ]
     try:
-        for layer in torch_layers:
+        for layer in flagged:
             layer.track_running_stats = False
         yield
     finally:
-        for layer in torch_layers:
+        for layer in flagged:
             layer.track_running_stats = True
         for buffer, copy in copies:
             buffer.copy_(copy)

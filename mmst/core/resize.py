@@ -23,7 +23,8 @@ def sample_size(
 
     The shorter side is a uniform integer in ``[int(min_ratio * s), s]``, s being the shorter side
     of the main network's input; the aspect ratio is kept. The draw depends on nothing but the
-    arguments, so it is the same on every rank and after resuming.
+    arguments: a resumed run repeats it, and ranks whose batches differ in size draw the same ratio,
+    up to rounding.
 
     Args:
         size_hw: Size of the main network's input.
@@ -35,6 +36,15 @@ def sample_size(
     Raises:
         ValueError: ``min_ratio`` is out of range, or the smallest size rounds to nothing.
     """
+    shorter = min(size_hw)
+    smallest = min(smallest_size(size_hw, min_ratio))
+    position = random.Random(f'mmst.size:{seed}:{step}:{index}').random()
+    side = smallest + int(position * (shorter - smallest + 1))
+    return scale_size(size_hw, side / shorter)
+
+
+def smallest_size(size_hw: Size, min_ratio: float) -> Size:
+    """Smallest size that :func:`sample_size` can draw; same arguments and errors."""
     check_min_ratio(min_ratio)
     shorter = min(size_hw)
     smallest = int(min_ratio * shorter)
@@ -43,31 +53,21 @@ def sample_size(
             f'min_ratio times the shorter side must be at least one pixel, got {min_ratio} * '
             f'{shorter} for an input of {tuple(size_hw)}; use larger inputs or a larger min_ratio'
         )
-    draw = random.Random(f'mmst.size:{seed}:{step}:{index}')
-    return scale_size(size_hw, draw.randint(smallest, shorter) / shorter)
+    return scale_size(size_hw, smallest / shorter)
 
 
 def check_min_ratio(min_ratio: float) -> None:
-    """Raises ValueError unless ``min_ratio`` is in (0, 1]."""
-    if not 0 < min_ratio <= 1:
+    """Raises ValueError unless ``min_ratio`` is a number in (0, 1]."""
+    if not (isinstance(min_ratio, (int, float)) and 0 < min_ratio <= 1):
         raise ValueError(
-            f'min_ratio must be in (0, 1], got {min_ratio}; 0.43 is the best setting of the paper, '
-            '1 leaves the inputs as they are'
+            f'min_ratio must be in (0, 1], got {min_ratio!r}; 0.43 is the best setting of the '
+            'paper, 1 leaves the inputs as they are'
         )
 
 
 def scale_size(size_hw: Size, ratio: float) -> Size:
-    """Scales a size, rounding half up as OpenMMLab's ``Resize`` does.
-
-    Raises:
-        ValueError: A side rounds to nothing.
-    """
-    height, width = (int(side * ratio + 0.5) for side in size_hw)
-    if min(height, width) < 1:
-        raise ValueError(
-            f'ratio must leave at least one pixel of each side, got {ratio} for an image of '
-            f'{tuple(size_hw)}; use larger inputs or a larger min_ratio'
-        )
+    """Scales a size, rounding half up as OpenMMLab's ``Resize`` does, to at least one pixel."""
+    height, width = (max(1, int(side * ratio + 0.5)) for side in size_hw)
     return height, width
 
 

@@ -33,12 +33,7 @@ class Subnet:
     kept: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
-        depths = tuple(int(depth) for depth in self.depths)
-        if not depths or min(depths) < 1:
-            raise ValueError(
-                f'depths must keep at least one block in each stage, got {self.depths!r}: '
-                'the first block of a stage changes its width or stride and cannot be skipped'
-            )
+        depths = _positive_ints('depths', self.depths)
         object.__setattr__(self, 'depths', depths)
         if self.kept is None:
             return
@@ -202,10 +197,10 @@ class DepthSpace:
 
 
 def _positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    result = tuple(values)
-    if not result or not all(isinstance(value, int) and value >= 1 for value in result):
+    result = tuple(values) if isinstance(values, Sequence) else ()
+    if not result or not all(type(value) is int and value >= 1 for value in result):
         raise ValueError(
-            f'{name} must be one positive integer per stage, got {values!r}; '
-            'ResNet-50 has four stages, of (3, 4, 6, 3) blocks'
+            f'{name} must be one positive integer per stage, got {values!r}; ResNet-50 has four '
+            'stages, of (3, 4, 6, 3) blocks, whose first blocks cannot be skipped'
         )
     return result

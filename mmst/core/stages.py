@@ -30,6 +30,10 @@ Stages = tuple[tuple[Block, ...], ...]
 Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 _adapters: dict[str, Adapter] = {}
+_refusals = {
+    'mmdet.models.backbones.trident_resnet.TridentResNet': 'the blocks of its third stage pass a '
+    'list of three branches instead of one tensor',
+}
 
 
 def register_residual_stages(*classes: type | str) -> Callable[[Adapter], Adapter]:
@@ -70,16 +74,20 @@ def residual_stages(backbone: nn.Module) -> Stages:
         TypeError: The class of the backbone is not registered.
         ValueError: The backbone has no block, or one that cannot be skipped.
     """
-    for cls in type(backbone).__mro__:
-        adapter = _adapters.get(_dotted_name(cls))
-        if adapter is not None:
-            stages = tuple(tuple(stage) for stage in adapter(backbone))
+    names = [_dotted_name(cls) for cls in type(backbone).__mro__]
+    for name in names:
+        if name in _refusals:
+            raise TypeError(
+                f'backbone must have blocks that can be skipped, got {name}: {_refusals[name]}'
+            )
+        if name in _adapters:
+            stages = tuple(tuple(stage) for stage in _adapters[name](backbone))
             _check_stages(type(backbone).__name__, stages)
             return stages
     known = ', '.join(sorted(_adapters))
     raise TypeError(
         f'backbone must be of a class whose residual stages are known, got '
-        f'{_dotted_name(type(backbone))}. Known classes: {known}. Add yours with '
+        f'{names[0]}. Known classes: {known}. Add yours with '
         '@mmst.core.register_residual_stages(YourBackbone) on a function that returns its stages'
     )
 
@@ -119,11 +127,3 @@ def _resnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """ResNet and what shares its structure: blocks in ``layer1``, ``layer2``, ..."""
     layers = (getattr(backbone, f'layer{number}', None) for number in range(1, 10))
     return [_children(layer) for layer in layers if layer is not None]
-
-
-@register_residual_stages('mmdet.models.backbones.trident_resnet.TridentResNet')
-def _trident(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    raise TypeError(
-        'backbone must pass one tensor from block to block, got TridentResNet, whose third stage '
-        'passes a list of three branches; use a plain ResNet'
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmengine.model import BaseModel
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 
-from .inputs import RandomSmallerInput
 from .task import ImageResize, task_of
 
 __all__ = ['SubnetBatch', 'subnet_batch']
+
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -31,32 +32,26 @@ class SubnetBatch:
 
     inputs: Tensor
     data_samples: Sequence[BaseDataElement]
-    image_hw: tuple[int, int]
+    image_hw: Size
 
 
 def subnet_batch(
     model: BaseModel,
     inputs: Tensor,
     data_samples: Sequence[BaseDataElement],
-    rule: RandomSmallerInput | None,
-    *,
-    seed: int,
-    step: int,
-    index: int,
+    choose_size: Callable[[Size], Size] | None,
 ) -> SubnetBatch:
-    """Makes a randomly smaller copy of a preprocessed batch.
+    """Makes a smaller copy of a preprocessed batch.
 
-    One ratio is drawn for the whole batch; each image is resized by itself and the batch padded as
-    the model's preprocessor would have padded it.
+    The whole batch is scaled by one ratio. Each image is resized by itself, and the batch padded as
+    the model's preprocessor pads images of such sizes; its batch augmentations are not repeated.
 
     Args:
         model: The model, for the settings of its data preprocessor.
         inputs: Preprocessed images of shape (B, C, H, W).
         data_samples: Their B data samples, which are not modified.
-        rule: Draws the size. ``None`` keeps it.
-        seed: Seed of the run.
-        step: Training iteration.
-        index: Which subnet of this iteration.
+        choose_size: Maps the size of the main network's images, which holds each of them without
+            padding, to that of the subnet's. ``None`` keeps it.
 
     Raises:
         TypeError: ``inputs`` is not a tensor, or the data samples are of an unknown library.
@@ -67,12 +62,12 @@ def subnet_batch(
             f'inputs must be one tensor of shape (B, C, H, W) to train subnets, got '
             f'{type(inputs).__name__}; preprocessors with several branches are not supported'
         )
-    if rule is None:
+    if choose_size is None:
         return SubnetBatch(inputs, copy.deepcopy(data_samples), tuple(inputs.shape[-2:]))
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
-    image_hw = rule.sample(main_hw, seed=seed, step=step, index=index)
+    image_hw = choose_size(main_hw)
     if image_hw == main_hw:
         return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw)
     ratio = min(image_hw) / min(main_hw)

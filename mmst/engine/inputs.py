@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmst.core import sample_size
-from mmst.core.resize import check_min_ratio
+from mmst.core.resize import check_min_ratio, smallest_size
 
 from .registry import INPUT_RULES
 
@@ -41,6 +41,10 @@ class RandomSmallerInput:
     ) -> tuple[int, int]:
         """Draws the size (height, width) in pixels that replaces ``size_hw``."""
         return sample_size(size_hw, self.min_ratio, seed=seed, step=step, index=index)
+
+    def smallest(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        """The smallest size (height, width) in pixels that can replace ``size_hw``."""
+        return smallest_size(size_hw, self.min_ratio)
 
     def __repr__(self) -> str:
         return f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's"

@@ -22,7 +22,7 @@ def private_random_state(key: str, device: torch.device) -> Iterator[None]:
 
     Args:
         key: Names the draw, e.g. by seed, iteration and index.
-        device: The device that is computed on; its generator is covered too.
+        device: The device that is computed on; the generator of a CUDA device is covered too.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = [device] if device.type == 'cuda' else []

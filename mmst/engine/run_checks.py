@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.optim import OptimWrapperDict
-from mmengine.runner import Runner
+from mmengine.optim import ApexOptimWrapper, OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmst.core import DepthSpace
 
@@ -17,16 +18,35 @@ __all__ = ['check_run', 'check_settings']
 NORM_MODES = ('isolated', 'shared')
 
 
-def check_settings(num_subnets: int, weight: float, begin: int, interval: int, norm: str) -> None:
+def check_settings(
+    supervision: object,
+    inputs: object,
+    num_subnets: int,
+    weight: float,
+    begin: int,
+    interval: int,
+    norm: str,
+) -> None:
     """Raises ValueError if an argument of :class:`~mmst.StimulativeHook` is out of range."""
+    for name, config, example in (
+        ('supervision', supervision, 'GroundTruthSupervision'),
+        ('inputs', inputs, 'RandomSmallerInput'),
+    ):
+        if not (
+            isinstance(config, Mapping) and 'type' in config or (name, config) == ('inputs', None)
+        ):
+            raise ValueError(
+                f"{name} must be a config with a type, e.g. dict(type='mmst.{example}'), "
+                f'got {config!r}'
+            )
     for name, value, least in (
         ('num_subnets', num_subnets, 1),
         ('begin', begin, 0),
         ('interval', interval, 1),
     ):
-        if not isinstance(value, int) or value < least:
+        if type(value) is not int or value < least:
             raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}')
-    if not (math.isfinite(weight) and weight >= 0):
+    if not (isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0):
         raise ValueError(
             f"weight must be a finite number of at least 0, got {weight!r}; 1.0 is the paper's"
         )
@@ -34,10 +54,25 @@ def check_settings(num_subnets: int, weight: float, begin: int, interval: int, n
         raise ValueError(f'norm must be one of {NORM_MODES}, got {norm!r}')
 
 
+def check_epochs(runner: Runner) -> None:
+    """Raises ValueError unless the training loop counts epochs."""
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        raise ValueError(
+            'by_epoch must be False in an iteration-based loop, got True with '
+            f'{type(runner.train_loop).__name__}; give begin in iterations'
+        )
+
+
 def check_run(
-    runner: Runner, space: DepthSpace, inputs: RandomSmallerInput | None, begin_iter: int
+    runner: Runner, space: DepthSpace, inputs: RandomSmallerInput | None, any_pass: bool
 ) -> None:
     """Checks that subnets can be trained in this run and differ from the main network.
+
+    Args:
+        runner: The run, before its first iteration.
+        space: The space that subnets are drawn from.
+        inputs: The rule of their input size.
+        any_pass: Whether some iteration of the run trains subnets, by begin, interval and schedule.
 
     Raises:
         TypeError: The kind of optimiser wrapper or model wrapper is not supported.
@@ -50,15 +85,16 @@ def check_run(
             f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '
             "Enlarge choices or set inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.43)"
         )
-    if begin_iter >= runner.max_iters:
+    if not any_pass:
         raise ValueError(
-            f'begin must be before the end of training, got iteration {begin_iter} of '
-            f'{runner.max_iters}: no subnet would be trained'
+            'begin, interval and weight_schedule must leave an iteration in which subnets are '
+            f'trained, got none in the {runner.max_iters} iterations of this run; begin earlier '
+            'or shorten the interval'
         )
-    if isinstance(runner.optim_wrapper, OptimWrapperDict):
+    if isinstance(runner.optim_wrapper, (OptimWrapperDict, ApexOptimWrapper)):
         raise TypeError(
-            'optim_wrapper must be a single OptimWrapper, got OptimWrapperDict; '
-            'models with several optimisers are not supported'
+            'optim_wrapper must be a single OptimWrapper or AmpOptimWrapper, got '
+            f'{type(runner.optim_wrapper).__name__}, whose loss scale a subnet pass cannot share'
         )
     if not is_model_wrapper(runner.model):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from mmst.core import Subnet, weight_factor
 
 from .batch import SubnetBatch, subnet_batch
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
-from .run_checks import check_run, check_settings
+from .run_checks import check_epochs, check_run, check_settings
 from .subnet_pass import find_stimulated_backbone, train_subnet
 from .summary import count_depth_cost, summarize
 
@@ -47,7 +48,7 @@ class StimulativeHook(Hook):
         num_subnets: Subnets per stimulated iteration, K.
         weight: Weight of each subnet's loss. With 0 no subnet runs.
         begin: First stimulated iteration, or epoch if ``by_epoch``.
-        by_epoch: Whether ``begin`` counts epochs.
+        by_epoch: Whether ``begin`` counts epochs, in an epoch-based loop.
         interval: Iterations from one stimulated iteration to the next.
         weight_schedule: ``'constant'``, ``'rising'`` or ``'falling'``: factor of ``weight`` from
             ``begin`` to the end of training, see :func:`mmst.core.weight_factor`.
@@ -74,10 +75,10 @@ class StimulativeHook(Hook):
         norm: str = 'isolated',
         seed: int | None = None,
     ) -> None:
-        check_settings(num_subnets, weight, begin, interval, norm)
+        check_settings(supervision, inputs, num_subnets, weight, begin, interval, norm)
         weight_factor(weight_schedule, 0.0)
         self.supervision = SUPERVISIONS.build(dict(supervision, _scope_='mmst'))
-        self.inputs = INPUT_RULES.build(dict(inputs, _scope_='mmst')) if inputs else None
+        self.inputs = None if inputs is None else INPUT_RULES.build(dict(inputs, _scope_='mmst'))
         self.num_subnets = num_subnets
         self.weight = weight
         self.begin = begin
@@ -95,10 +96,14 @@ class StimulativeHook(Hook):
         self._backbone = find_stimulated_backbone(self._model)
         self._begin_iter = self.begin
         if self.by_epoch:
+            check_epochs(runner)
             self._begin_iter *= len(runner.train_dataloader)
-        check_run(runner, self._backbone.depth_space, self.inputs, self._begin_iter)
-        self._cost = count_depth_cost(self._backbone)
+        steps = range(self._begin_iter, runner.max_iters, self.interval)
+        weights = (self._weight_at(step, runner.max_iters) for step in steps)
+        check_run(runner, self._backbone.depth_space, self.inputs, self.weight == 0 or any(weights))
+        self._cost = count_depth_cost(self._backbone, runner.logger)
         self._signature = inspect.signature(self._model.forward)
+        self._batch_is_checked = self.inputs is None or self.weight == 0
         runner.logger.info(
             summarize(
                 self._backbone,
@@ -115,14 +120,16 @@ class StimulativeHook(Hook):
         self._disarm()
         self._scalars = {}
         weight = self._weight_at(runner.iter, runner.max_iters)
-        if weight == 0:
+        if weight == 0 and self._batch_is_checked:
             return
 
         def on_forward(model: nn.Module, args: tuple, kwargs: dict) -> None:
             call = self._signature.bind(*args, **kwargs).arguments
             if call.get('mode') == 'loss' and model.training and torch.is_grad_enabled():
                 self._disarm()
-                self._train_subnets(runner, call['inputs'], call['data_samples'], weight)
+                self._check_batch(call['inputs'], call['data_samples'])
+                if weight > 0:
+                    self._train_subnets(runner, call['inputs'], call['data_samples'], weight)
 
         self._handle = self._model.register_forward_pre_hook(on_forward, with_kwargs=True)
 
@@ -138,6 +145,12 @@ class StimulativeHook(Hook):
         for name, value in self._scalars.items():
             runner.message_hub.update_scalar(f'train/subnet/{name}', value)
 
+    def _check_batch(self, inputs: Tensor, data_samples: Sequence[Any]) -> None:
+        """Resizes the run's first batch once, so that what cannot be resized is an error now."""
+        if not self._batch_is_checked:
+            subnet_batch(self._model, inputs, data_samples, self.inputs.smallest)
+            self._batch_is_checked = True
+
     def _train_subnets(
         self, runner: Runner, inputs: Tensor, data_samples: Sequence[Any], weight: float
     ) -> None:
@@ -147,7 +160,8 @@ class StimulativeHook(Hook):
         for index in range(self.num_subnets):
             draw = {'seed': seed, 'step': runner.iter, 'index': index}
             subnet = self._backbone.depth_space.sample(**draw)
-            batch = subnet_batch(self._model, inputs, data_samples, self.inputs, **draw)
+            choose_size = self.inputs and functools.partial(self.inputs.sample, **draw)
+            batch = subnet_batch(self._model, inputs, data_samples, choose_size)
             values = train_subnet(
                 self._model,
                 self._backbone,

@@ -30,12 +30,17 @@ def find_stimulated_backbone(model: nn.Module) -> nn.Module:
         for name, module in model.named_modules()
         if isinstance(getattr(module, 'depth_space', None), DepthSpace)
     }
-    if len(found) != 1:
+    if not found:
         raise ValueError(
-            f'model must have exactly one backbone built by mmst.STBackbone, got {len(found)}'
-            f'{": " if found else ""}{", ".join(found)} in {type(model).__name__}. Set '
-            "model.backbone.type='mmst.STBackbone' and model.backbone.wraps='ResNet' (the type it "
-            'had before)'
+            'model must have a backbone built by mmst.STBackbone, got none in '
+            f"{type(model).__name__}. Set model.backbone.type='mmst.STBackbone' and "
+            "model.backbone.wraps='ResNet' (the type it had before)"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f'model must have one backbone built by mmst.STBackbone, got {len(found)}: '
+            f'{", ".join(found)}. Give all but the one whose subnets are to be trained the type '
+            'that they wrap'
         )
     return next(iter(found.values()))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from logging import Logger
+
 from torch import nn
 
 from mmst.core import DepthCost, DepthSpace, depth_cost
@@ -11,11 +13,12 @@ from .inputs import RandomSmallerInput
 __all__ = ['count_depth_cost', 'summarize']
 
 
-def count_depth_cost(backbone: nn.Module) -> DepthCost | None:
-    """Counts the backbone's FLOPs, or returns None where an operator cannot be counted."""
+def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
+    """Counts the backbone's FLOPs; where that fails, for whatever reason, only logs it."""
     try:
         return depth_cost(backbone)
-    except (NotImplementedError, RuntimeError):
+    except Exception as error:
+        logger.warning(f'FLOPs of the backbone cannot be counted: {type(error).__name__}: {error}')
         return None
 
 
@@ -57,7 +60,7 @@ def _expected_cost(
     space: DepthSpace, cost: DepthCost | None, num_subnets: int, inputs: RandomSmallerInput | None
 ) -> str:
     if cost is None:
-        return 'unknown: an operator of the backbone cannot be counted'
+        return 'unknown'
     depth = cost.expected_ratio(space)
     area = 1.0 if inputs is None else inputs.expected_area_ratio
     return (

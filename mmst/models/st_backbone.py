@@ -49,10 +49,11 @@ def STBackbone(
     """
     with ROOT_MODELS.switch_scope_and_registry(None) as registry:
         cls = registry.get(wraps)
-    if cls is None:
+    if not inspect.isclass(cls):
         raise KeyError(
-            f'wraps must name a registered backbone class, got {wraps!r}, which is unknown in the '
-            f"scope {registry.scope!r}; set default_scope or write it as '<library>.{wraps}'"
+            f'wraps must name a registered backbone class, got {wraps!r}, which is none in the '
+            f'scope {registry.scope!r}; set default_scope, or name the library before a dot '
+            "('mmpretrain.ResNet'), which must be installed"
         )
     _check_arguments(cls, arguments)
     backbone = ROOT_MODELS.build(dict(arguments, type=wraps))

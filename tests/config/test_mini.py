@@ -62,6 +62,16 @@ def test_data_images_and_schedule_become_small(generated, tmp_path):
     assert generated == [('coco', numbers)]
 
 
+def test_second_stages_of_detectors_see_fewer_boxes(tmp_path):
+    stage = {'sampler': {'type': 'RandomSampler', 'num': 512}}
+    for stages in (stage, [stage, stage]):  # Faster R-CNN, Cascade R-CNN
+        cfg = config()
+        cfg.model = {'train_cfg': {'rcnn': stages}}
+        rcnn = apply_mini(cfg, str(tmp_path)).model.train_cfg.rcnn
+        numbers = [s.sampler.num for s in (rcnn if isinstance(rcnn, list) else [rcnn])]
+        assert numbers and set(numbers) == {SETTINGS.num_rois}
+
+
 def test_other_data_is_used_when_given(generated, tmp_path):
     cfg = apply_mini(config(), str(tmp_path))
     assert cfg.train_dataloader.dataset.data_root == f'{tmp_path}/'

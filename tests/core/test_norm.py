@@ -59,11 +59,23 @@ class ForeignNorm(nn.Module):
         return x - x.mean(0)
 
 
-def test_isolated_covers_norm_layers_of_other_libraries():
-    model = nn.Sequential(ForeignNorm())
+@pytest.mark.parametrize(
+    ('layer', 'shape'),
+    [
+        (ForeignNorm(), (2, 3)),
+        (nn.BatchNorm1d(3), (2, 3)),
+        (nn.SyncBatchNorm(3), None),
+        (nn.InstanceNorm2d(3, track_running_stats=True), (2, 3, 4, 4)),
+    ],
+)
+def test_isolated_covers_every_kind_of_norm_layer(layer, shape):
+    model = nn.Sequential(layer)
     before = buffers(model)
     with isolated_norm(model):
-        model(torch.full((2, 3), float('nan')))
+        if shape is None:  # torch's SyncBatchNorm runs on accelerators only
+            assert not layer.track_running_stats
+        else:
+            model(torch.full(shape, float('nan')))
     assert_same(model, before)
 
 

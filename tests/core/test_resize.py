@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmst.core import resize_batch, resize_padded_batch, sample_size, scale_size
+from mmst.core.resize import smallest_size
 
 
 def test_shorter_side_is_a_uniform_integer_between_the_bounds():
@@ -21,24 +22,44 @@ def test_draw_depends_only_on_its_arguments():
     draw = {'seed': 5, 'step': 7, 'index': 1}
     assert sample_size((800, 1333), **draw) == sample_size((800, 1333), **draw)
     assert sample_size((800, 1333), **draw) != sample_size((800, 1333), seed=5, step=7, index=0)
-    assert [min(sample_size((800, 1333), seed=0, step=s)) for s in range(3)] == [603, 533, 375]
+    assert [min(sample_size((800, 1333), seed=0, step=s)) for s in range(3)] == [781, 512, 799]
 
 
 def test_ratio_of_one_keeps_the_size():
     assert {sample_size((7, 9), 1.0, seed=0, step=step) for step in range(50)} == {(7, 9)}
 
 
-@pytest.mark.parametrize('ratio', [0, -0.1, 1.01])
+@pytest.mark.parametrize('ratio', [0, -0.1, 1.01, '0.5', None])
 def test_ratio_out_of_range_is_refused(ratio):
-    with pytest.raises(ValueError, match=rf'min_ratio must be in \(0, 1\], got {ratio}'):
+    with pytest.raises(ValueError, match=rf'min_ratio must be in \(0, 1\], got {ratio!r}'):
         sample_size((10, 10), ratio, seed=0, step=0)
 
 
 def test_size_that_rounds_to_nothing_is_refused():
     with pytest.raises(ValueError, match='at least one pixel, got 0.43 . 2 for an input of'):
         sample_size((2, 50), 0.43, seed=0, step=0)
-    with pytest.raises(ValueError, match='ratio must leave at least one pixel'):
-        scale_size((1, 50), 0.43)
+    with pytest.raises(ValueError, match='at least one pixel'):
+        smallest_size((2, 50), 0.43)
+
+
+def test_no_side_of_an_image_vanishes():
+    assert scale_size((1, 50), 0.43) == (1, 22)
+    assert scale_size((101, 50), 0.5) == (51, 25)
+
+
+def test_batches_of_different_sizes_draw_the_same_ratio():
+    """Ranks see other images in the same iteration, and must be busy for equally long."""
+    for step in range(200):
+        ratios = [
+            min(sample_size(size, seed=0, step=step)) / min(size)
+            for size in [(800, 1333), (1333, 1333), (640, 960), (1024, 1024)]
+        ]
+        assert max(ratios) - min(ratios) < 0.005
+
+
+def test_smallest_size_is_the_smallest_drawn():
+    sizes = {sample_size((20, 30), 0.43, seed=0, step=step) for step in range(500)}
+    assert min(sizes) == smallest_size((20, 30), 0.43) == (8, 12)
 
 
 def test_resize_is_opencvs_bilinear():

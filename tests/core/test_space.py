@@ -94,6 +94,8 @@ def test_ordered_subnets_are_equal_however_they_are_written():
         ({'choices': (1, 0, 4, 1)}, r'choices must be one positive integer.*got \(1, 0, 4, 1\)'),
         ({'choices': (1, 5, 4, 1)}, 'choices of stage 2 must be at most its 4 blocks, got 5'),
         ({'choices': (1, 2.0, 4, 1)}, 'choices must be one positive integer'),
+        ({'choices': (True, 2, 4, 1)}, 'choices must be one positive integer'),
+        ({'choices': 2}, 'choices must be one positive integer per stage, got 2'),
         ({'rule': 'random'}, "rule must be one of .*got 'random'"),
     ],
 )
@@ -105,8 +107,10 @@ def test_wrong_space_is_refused(arguments, message):
 @pytest.mark.parametrize(
     ('depths', 'kept', 'message'),
     [
-        ((0, 1), None, 'depths must keep at least one block'),
-        ((), None, 'depths must keep at least one block'),
+        ((0, 1), None, 'depths must be one positive integer per stage, got .0, 1.'),
+        ((), None, 'depths must be one positive integer'),
+        ((2.7, 1), None, 'depths must be one positive integer'),
+        (2, None, 'depths must be one positive integer'),
         ((2, 1), ((0, 2), (1,)), 'kept must list'),
         ((2, 1), ((2, 0), (0,)), 'kept must list'),
         ((2, 1), ((0, 1),), 'kept must list'),

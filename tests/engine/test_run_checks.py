@@ -29,27 +29,27 @@ def run(model, optim_wrapper=None):
 
 
 def test_ordinary_run_passes(process_group):
-    check_run(run(torch.nn.Linear(1, 1)), SPACE, RandomSmallerInput(), 0)
+    check_run(run(torch.nn.Linear(1, 1)), SPACE, RandomSmallerInput(), True)
     distributed = MMDistributedDataParallel(torch.nn.Linear(1, 1))
-    check_run(run(distributed), SPACE, RandomSmallerInput(), 0)
+    check_run(run(distributed), SPACE, RandomSmallerInput(), True)
 
 
 def test_static_graph_is_refused(process_group):
     model = MMDistributedDataParallel(torch.nn.Linear(1, 1), static_graph=True)
     with pytest.raises(ValueError, match='model_wrapper_cfg.static_graph must be False, got True'):
-        check_run(run(model), SPACE, RandomSmallerInput(), 0)
+        check_run(run(model), SPACE, RandomSmallerInput(), True)
 
 
 def test_other_model_wrapper_is_refused(process_group):
     model = MMSeparateDistributedDataParallel(torch.nn.Sequential(torch.nn.Linear(1, 1)))
     with pytest.raises(TypeError, match='must be MMDistributedDataParallel .* got MMSeparate'):
-        check_run(run(model), SPACE, RandomSmallerInput(), 0)
+        check_run(run(model), SPACE, RandomSmallerInput(), True)
 
 
 def test_several_optimisers_are_refused():
     model = torch.nn.Linear(1, 1)
     wrappers = OptimWrapperDict(a=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)))
     with pytest.raises(
-        TypeError, match='optim_wrapper must be a single OptimWrapper, got OptimWrapperDict'
+        TypeError, match='optim_wrapper must be a single OptimWrapper .*, got OptimWrapperDict'
     ):
-        check_run(run(model, wrappers), SPACE, RandomSmallerInput(), 0)
+        check_run(run(model, wrappers), SPACE, RandomSmallerInput(), True)

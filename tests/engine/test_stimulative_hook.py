@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,13 +61,14 @@ def test_gradient_is_that_of_main_plus_weighted_subnets(make_runner, hook_config
     stimulated = trained(make_runner(hook, max_iters=1, lr=0.0))
     model = plain.model
     data = model.data_preprocessor(next(iter(plain.train_dataloader)), training=True)
+    rule = RandomSmallerInput(0.5)
     for index in range(2):
         draw = {'seed': 7, 'step': 0, 'index': index}
         train_subnet(
             model,
             model.backbone,
             model.backbone.depth_space.sample(**draw),
-            subnet_batch(model, **data, rule=RandomSmallerInput(0.5), **draw),
+            subnet_batch(model, **data, choose_size=partial(rule.sample, **draw)),
             supervision=GroundTruthSupervision(),
             optim_wrapper=plain.optim_wrapper,
             weight=0.5,
@@ -136,11 +138,22 @@ def test_weight_follows_its_schedule(make_runner, hook_config):
 
 
 def test_resumed_draws_are_those_of_the_uninterrupted_run(make_runner, hook_config):
-    """Draws are a function of seed and iteration: beginning late changes none of the later ones."""
-    early, late = (trained(make_runner(hook_config(begin=b), max_iters=4)) for b in (0, 2))
+    checkpoint = {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 2}
+    hooks = {'checkpoint': checkpoint, 'stimulative': hook_config(num_subnets=2)}
+    whole = trained(make_runner(max_iters=4, default_hooks=hooks))
+    resumed = trained(
+        make_runner(
+            max_iters=4,
+            default_hooks=hooks,
+            load_from=f'{whole.work_dir}/iter_2.pth',
+            resume=True,
+        )
+    )
     keys = ('size', 'depth_1', 'depth_2', 'depth_3', 'depth_4', 'cost')
-    drawn = [[values[key][0] for key in keys] for values in early.record.subnet[2:]]
-    assert drawn == [[values[key][0] for key in keys] for values in late.record.subnet[2:]]
+    drawn = [[values[key][0] for key in keys] for values in whole.record.subnet]
+    assert len(resumed.record.subnet) == 2
+    assert drawn[2:] == [[values[key][0] for key in keys] for values in resumed.record.subnet]
+    assert drawn[:2] != drawn[2:]
 
 
 def test_logged_values_are_those_of_the_drawn_subnets(make_runner, hook_config):
@@ -222,6 +235,10 @@ def test_checkpoints_are_exchangeable_with_upstream(make_runner, detector_config
         ({'begin': -1}, 'begin must be an integer of at least 0, got -1'),
         ({'weight': -1.0}, 'weight must be a finite number of at least 0, got -1.0'),
         ({'weight': float('nan')}, 'weight must be a finite number'),
+        ({'weight': '1'}, "weight must be a finite number of at least 0, got '1'"),
+        ({'num_subnets': True}, 'num_subnets must be an integer'),
+        ({'supervision': None}, 'supervision must be a config with a type.*got None'),
+        ({'inputs': {}}, 'inputs must be a config with a type.*RandomSmallerInput.*got {}'),
         ({'norm': 'none'}, "norm must be one of .*got 'none'"),
         ({'weight_schedule': 'linear'}, "weight_schedule must be one of .*got 'linear'"),
         (
@@ -247,7 +264,7 @@ def test_misspelt_setting_is_refused(make_runner, hook_config):
 def test_backbone_without_space_is_refused_before_the_first_iteration(make_runner, detector_config):
     model = plain_backbone(detector_config(choices=(2, 2, 2, 2)))
     runner = make_runner(model=model)
-    with pytest.raises(ValueError, match='exactly one backbone built by mmst.STBackbone, got 0'):
+    with pytest.raises(ValueError, match='mmst.STBackbone, got none in FasterRCNN'):
         runner.train()
     assert runner.iter == 0
 
@@ -266,11 +283,27 @@ def test_space_of_the_full_network_alone_needs_smaller_inputs(
     assert passes(smaller) == [0]
 
 
-def test_begin_after_the_end_is_refused(make_runner, hook_config):
-    runner = make_runner(hook_config(begin=3), max_iters=3)
-    with pytest.raises(
-        ValueError, match='begin must be before the end of training, got iter.* 3 of 3'
-    ):
+def test_epochs_are_refused_in_an_iteration_based_loop(make_runner, hook_config):
+    runner = make_runner(hook_config(begin=1, by_epoch=True))
+    with pytest.raises(ValueError, match='by_epoch must be False in an iteration-based loop'):
+        runner.train()
+
+
+def test_what_cannot_be_resized_is_an_error_at_the_first_batch(make_runner, hook_config):
+    runner = make_runner(hook_config(begin=2))
+    for sample in runner.train_loop.dataloader.dataset.samples:
+        sample['data_samples'].gt_instances.centers = sample['data_samples'].gt_instances.bboxes
+    with pytest.raises(ValueError, match="field 'gt_instances.centers'"):
+        runner.train()
+    assert runner.iter == 0
+
+
+@pytest.mark.parametrize(
+    'changes', [{'begin': 3}, {'weight_schedule': 'rising', 'begin': 1, 'interval': 2}]
+)
+def test_run_without_any_subnet_is_refused(make_runner, hook_config, changes):
+    runner = make_runner(hook_config(**changes), max_iters=3)
+    with pytest.raises(ValueError, match='must leave an iteration in which subnets are trained'):
         runner.train()
 
 

@@ -106,6 +106,33 @@ def test_accumulating_wrapper_scales_the_loss_without_counting(make_detector, ba
     assert wrapper._inner_count == 0
 
 
+class ScalingWrapper(OptimWrapper):
+    """Has a loss scaler, as AmpOptimWrapper, which needs an accelerator."""
+
+    class loss_scaler:
+        scale = staticmethod(lambda loss: loss * 1024)
+
+
+def test_loss_is_scaled_as_mixed_precision_scales_the_main_loss(make_detector, batch):
+    model = make_detector()
+    run_pass(model, batch(model), FULL)
+    once = gradients(model)
+    model.zero_grad()
+    values = train_subnet(
+        model,
+        model.backbone,
+        FULL,
+        SubnetBatch(*batch(model).values(), (96, 96)),
+        supervision=GroundTruthSupervision(),
+        optim_wrapper=ScalingWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
+        weight=1.0,
+        random_key='key',
+    )
+    assert values['loss'] < 100
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, once[name] * 1024, msg=name)
+
+
 def snapshot(model):
     return {
         'modules': dict(model.named_modules()),
@@ -168,7 +195,9 @@ def test_random_states_depend_on_the_key_only():
 
 
 def test_model_without_st_backbone_is_refused():
-    with pytest.raises(ValueError, match=r"exactly one backbone .*got 0 in Linear.*'mmst.STBackb"):
+    with pytest.raises(
+        ValueError, match="mmst.STBackbone, got none in Linear.*type='mmst.STBackbone'"
+    ):
         find_stimulated_backbone(torch.nn.Linear(1, 1))
 
 

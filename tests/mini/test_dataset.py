@@ -95,18 +95,27 @@ def test_an_interruption_leaves_the_old_data_and_nothing_else(tmp_path, monkeypa
     assert digests(make(tmp_path / 'coco', seed=1)) != before
 
 
-def test_a_faster_process_wins(tmp_path, monkeypatch):
-    def slow(root, splits):
+@pytest.mark.parametrize('by_a_hair', [False, True])
+def test_a_faster_process_wins(tmp_path, monkeypatch, by_a_hair):
+    root, inodes = tmp_path / 'coco', []
+
+    def overtaken(partial, splits):
+        dataset.write_coco(partial, splits)
         with monkeypatch.context() as patch:
             patch.setitem(dataset.LAYOUTS, 'coco', dataset.write_coco)
             patch.setattr(dataset.os, 'getpid', lambda: -1)
-            make(tmp_path / 'coco')
-        dataset.write_coco(root, splits)
+            make(root)
+        inodes.append(root.stat().st_ino)
+        if by_a_hair:  # looked for before it was there
+            complete = iter([False, True])
+            monkeypatch.setattr(dataset, '_is_complete', lambda *_: next(complete))
+            monkeypatch.setattr(dataset.Path, 'exists', lambda path: False)
 
-    monkeypatch.setitem(dataset.LAYOUTS, 'coco', slow)
-    make(tmp_path / 'coco')
+    monkeypatch.setitem(dataset.LAYOUTS, 'coco', overtaken)
+    make(root)
+    assert inodes == [root.stat().st_ino]
     assert [path.name for path in tmp_path.iterdir()] == ['coco']
-    assert len(digests(tmp_path / 'coco')) == 6
+    assert len(digests(root)) == 6
 
 
 def test_foreign_files_are_never_replaced(tmp_path):

@@ -1,6 +1,7 @@
 """The batch of a subnet is what mmdet's own pipeline gives at that size."""
 
 import copy
+from functools import partial
 
 import mmcv
 import numpy as np
@@ -17,8 +18,6 @@ from mmst.core import sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.task import register_ground_truth
-
-DRAW = {'seed': 0, 'step': 4, 'index': 0}
 
 
 class Model(nn.Module):
@@ -82,13 +81,14 @@ def infos(tmp_path):
     ]
 
 
-@pytest.mark.parametrize('step', range(3))
+@pytest.mark.parametrize('step', [1, 4, 6])
 def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step):
     model = Model(pad_value=0)
     main = pipeline_batch(model, infos, (10_000, 120))
     assert main['data_samples'][0].img_shape == (120, 160)
     # Each image's shorter side is 120; the batch's reference is the box that holds all, 150 x 200.
-    small = subnet_batch(model, **main, rule=RandomSmallerInput(0.43), seed=0, step=step, index=0)
+    choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
+    small = subnet_batch(model, **main, choose_size=choose_size)
     ratio = min(sample_size((150, 200), 0.43, seed=0, step=step)) / 150
     native = pipeline_batch(model, infos, ratio)
 
@@ -115,10 +115,9 @@ def one_image(boxes, **fields):
 
 
 def halve(sample, model=None):
-    rule = RandomSmallerInput(0.5)
-    rule.sample = lambda size_hw, **draw: (size_hw[0] // 2, size_hw[1] // 2)
     images = torch.randn(1, 3, 64, 64)
-    return subnet_batch(model or Model(), images, [sample], rule, **DRAW).data_samples[0]
+    batch = subnet_batch(model or Model(), images, [sample], RandomSmallerInput(0.5).smallest)
+    return batch.data_samples[0]
 
 
 def test_boxes_that_fall_under_one_pixel_are_dropped():
@@ -137,9 +136,7 @@ def test_image_left_without_boxes_trains_as_a_negative(make_detector, batch):
     data = batch(model)
     for sample in data['data_samples']:
         sample.gt_instances.bboxes = sample.gt_instances.bboxes * 0 + torch.tensor([3, 3, 4.2, 40])
-    rule = RandomSmallerInput(0.5)
-    rule.sample = lambda size_hw, **draw: (size_hw[0] // 2, size_hw[1] // 2)
-    small = subnet_batch(model, **data, rule=rule, **DRAW)
+    small = subnet_batch(model, **data, choose_size=RandomSmallerInput(0.5).smallest)
     assert all(len(sample.gt_instances) == 0 for sample in small.data_samples)
     losses = model.forward(small.inputs, small.data_samples, mode='loss')
     loss, _ = model.parse_losses(losses)
@@ -150,8 +147,8 @@ def test_image_left_without_boxes_trains_as_a_negative(make_detector, batch):
 def test_full_size_keeps_inputs_and_copies_ground_truth():
     sample = one_image([[0, 0, 0.5, 0.5]])
     images = torch.randn(1, 3, 64, 64)
-    for rule in (None, RandomSmallerInput(1.0)):
-        same = subnet_batch(Model(), images, [sample], rule, **DRAW)
+    for choose_size in (None, lambda size_hw: size_hw):
+        same = subnet_batch(Model(), images, [sample], choose_size)
         assert same.inputs is images
         copied = same.data_samples[0].gt_instances.bboxes
         assert torch.equal(copied, sample.gt_instances.bboxes)
@@ -200,9 +197,9 @@ def test_sample_of_an_unknown_library_is_refused():
     with pytest.raises(
         TypeError, match=r'data_samples must be of a library.*mmdet.*builtins\.dict'
     ):
-        subnet_batch(Model(), torch.randn(1, 3, 8, 8), [{}], RandomSmallerInput(), **DRAW)
+        subnet_batch(Model(), torch.randn(1, 3, 8, 8), [{}], RandomSmallerInput().smallest)
 
 
 def test_inputs_of_several_branches_are_refused():
     with pytest.raises(TypeError, match='inputs must be one tensor .* got dict'):
-        subnet_batch(Model(), {'sup': 1}, [one_image([])], RandomSmallerInput(), **DRAW)
+        subnet_batch(Model(), {'sup': 1}, [one_image([])], RandomSmallerInput().smallest)

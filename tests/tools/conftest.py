@@ -186,7 +186,7 @@ def run_tool(monkeypatch):
         spec.loader.exec_module(module)
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         # A new process would not find the loggers and visualizers of earlier runs.
-        for manager in (MMLogger, MessageHub, Visualizer):
+        for manager in (MMLogger, MessageHub, Visualizer, *Visualizer.__subclasses__()):
             manager._instance_dict.clear()
         module.main()
 

@@ -1,0 +1,1 @@
+"""Looking at trained models and at runs. Each module is imported by those who need it."""

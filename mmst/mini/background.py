@@ -1,0 +1,89 @@
+"""What is behind the objects: colour gradients, textures and harmless clutter."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+__all__ = ['paint_background']
+
+
+def paint_background(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Paints a background.
+
+    Args:
+        size_hw: Height and width in pixels.
+        rng: Source of all variation.
+
+    Returns:
+        A new (H, W, 3) float32 picture, BGR, in [0, 255].
+    """
+    paint = (_gradient, _horizon, _tiles, _blotches)[rng.integers(4)]
+    picture = paint(size_hw, rng)
+    for _ in range(rng.integers(0, 5)):
+        _add_clutter(picture, rng)
+    return picture
+
+
+def _color(rng: np.random.Generator) -> np.ndarray:
+    # Muted: saturated colours are kept for the objects.
+    grey = rng.uniform(60, 210)
+    return np.clip(grey + rng.uniform(-30, 30, 3), 0, 255).astype(np.float32)
+
+
+def _noise(size_hw: tuple[int, int], cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Smooth noise in [-1, 1] with about ``cells`` bumps along each side, (H, W, 1)."""
+    coarse = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
+    return cv2.resize(coarse, size_hw[::-1], interpolation=cv2.INTER_CUBIC)[..., None]
+
+
+def _gradient(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    height, width = size_hw
+    angle = rng.uniform(0, 2 * np.pi)
+    x = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :, None]
+    y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None, None]
+    blend = np.clip(0.5 + x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)), 0, 1)
+    return _color(rng) * (1 - blend) + _color(rng) * blend
+
+
+def _horizon(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    height, width = size_hw
+    line = int(height * rng.uniform(0.35, 0.7))
+    picture = np.empty((height, width, 3), np.float32)
+    sky = np.linspace(0, 1, line, dtype=np.float32)[:, None, None]
+    picture[:line] = np.float32([215, 170, 130]) * (1 - sky) + np.float32([225, 215, 200]) * sky
+    picture[line:] = np.float32([85, 120, 105]) + rng.uniform(-25, 25, 3).astype(np.float32)
+    picture[line:] += 18 * _noise((height - line, width), 24, rng)
+    return picture + 8 * _noise(size_hw, 5, rng)
+
+
+def _tiles(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    height, width = size_hw
+    tile_h, tile_w = (int(v) for v in rng.integers(height // 12, height // 4, 2))
+    rows = np.arange(height)[:, None] // tile_h
+    columns = (np.arange(width)[None, :] + rows * (tile_w // 2)) // tile_w
+    shade = rng.uniform(-12, 12, (64, 64)).astype(np.float32)[rows % 64, columns % 64]
+    seam = (np.arange(height)[:, None] % tile_h < 2) | (
+        (np.arange(width)[None, :] + rows * (tile_w // 2)) % tile_w < 2
+    )
+    return _color(rng) + (shade - 25 * seam)[..., None] + 8 * _noise(size_hw, 12, rng)
+
+
+def _blotches(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    picture = np.broadcast_to(_color(rng), (*size_hw, 3)).copy()
+    for cells in (3, 7, 20, 60):
+        tint = rng.uniform(0.5, 1, 3).astype(np.float32)
+        picture += 60 / np.sqrt(cells) * tint * _noise(size_hw, cells, rng)
+    return picture
+
+
+def _add_clutter(picture: np.ndarray, rng: np.random.Generator) -> None:
+    """Paints one muted, translucent polygon into ``picture``, in place."""
+    height, width = picture.shape[:2]
+    center = rng.uniform(0, 1, 2) * (width, height)
+    radius = rng.uniform(0.05, 0.25) * min(height, width)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 7)))
+    points = center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    mask = np.zeros((height, width), np.float32)
+    cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 0.6)
+    picture += mask[..., None] * (_color(rng) - picture)
