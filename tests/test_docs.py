@@ -4,18 +4,36 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
-DOCS = Path(__file__).parent.parent / 'docs'
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / 'docs'
 PAGES = ['plain_pytorch.md', 'usage.md']
+
+
+def python_blocks(path):
+    blocks = re.findall(r'^```python\n(.*?)^```', path.read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    return blocks
+
+
+@pytest.mark.parametrize('page', [ROOT / 'README.md', DOCS / 'usage.md'])
+def test_config_of_the_docs_is_that_of_upstream_plus_st(page, tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(python_blocks(page)[0])
+    documented = Config.fromfile(file).to_dict()
+    shipped = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_r50_st_sgd.py').to_dict()
+    # The shipped config spells two defaults out.
+    assert shipped['default_hooks']['stimulative'].pop('num_subnets') == 1
+    assert shipped['default_hooks']['stimulative'].pop('weight') == 1.0
+    assert documented == shipped
 
 
 @pytest.mark.parametrize('page', PAGES)
 def test_python_blocks_run(page, capsys):
     text = (DOCS / page).read_text()
-    blocks = re.findall(r'^```python\n(.*?)^```', text, flags=re.MULTILINE | re.DOTALL)
-    assert blocks
     namespace = {'__name__': 'docs'}
-    for block in blocks:
+    for block in python_blocks(DOCS / page):
         exec(compile(block, page, 'exec'), namespace)
     printed = capsys.readouterr().out.splitlines()
     promised = re.findall(r'^\d: .*', text, flags=re.MULTILINE)

@@ -50,7 +50,7 @@ class DetectedImage:
 
 
 def detect(
-    cfg: Config, checkpoint: str | Path, num_images: int, min_score: float = 0.5
+    cfg: Config, checkpoint: str | Path, num_images: int, min_score: float = 0.7
 ) -> list[DetectedImage]:
     """Runs a detector on validation images.
 
