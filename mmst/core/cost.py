@@ -60,11 +60,11 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
         input_hw: Size in pixels of the image of three channels that is counted.
 
     Raises:
-        NotImplementedError, RuntimeError: An operator of the backbone has no ``meta`` version.
+        RuntimeError: An operator of the backbone has no ``meta`` version.
     """
     twin = copy.deepcopy(backbone)
     twin.to('meta')
-    twin.eval()
+    twin.train(False)
     names = {module: name for name, module in twin.named_modules()}
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(1, 3, *input_hw, device='meta'))
