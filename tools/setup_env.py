@@ -222,7 +222,8 @@ def make_venv():
         VENV.rename(old)  # one act, however long the removal takes
         shutil.rmtree(str(old), ignore_errors=True)
     TEMP.mkdir(parents=True)
-    run('making .venv', [sys.executable, '-m', 'venv', VENV])
+    # Not sys.executable: that is in the .venv that was just moved, if one was active.
+    run('making .venv', [getattr(sys, '_base_executable', sys.executable), '-m', 'venv', VENV])
 
 
 def install_packages():

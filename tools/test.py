@@ -69,6 +69,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, edit.TestOutput]:
     cfg = edit.load_config(args.config)
     if args.mini:
         edit.apply_mini(cfg, args.data_root)
+        edit.set_weights(cfg, 'none')  # as in training: norm layers are live
     elif args.data_root is not None:
         edit.set_data_root(cfg, args.data_root)
     if args.cfg_options is not None:

@@ -36,6 +36,7 @@ _METHODS = {
 # A dtype is rebuilt as an instance of its own class. float64 and int64 are the log history (int32
 # on Windows), the others are mmpose's dataset_meta.
 _DTYPES = ('Float64DType', 'Float32DType', 'Int64DType', 'Int32DType', 'UInt8DType')
+_DTYPE_CODES = ('f8', 'f4', 'i8', 'i4', 'u1')
 
 
 class UntrustedCheckpointError(ValueError):
@@ -98,7 +99,7 @@ def explain_refusal(source: object) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         wanted = re.search(r'GLOBAL ([\w.()]+)', str(error))
-        reason = re.search(r'WeightsUnpickler error: (.*)', str(error))
+        reason = re.search(r'WeightsUnpickler error:\s*(.*)', str(error))
         detail = f'it asks for {wanted[1]!r}' if wanted else (reason[1] if reason else str(error))
         raise UntrustedCheckpointError(
             f'checkpoint {str(source)!r} is refused, and nothing in it was executed: {detail}. '
@@ -116,6 +117,16 @@ def _restricted_getattr(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _restricted_dtype(code: str, align: bool = False, copy: bool = False) -> np.dtype:
+    """Stands in for ``numpy.dtype`` while unpickling: plain numbers only.
+
+    Of any other dtype the pickle could set the fields, and numpy would follow its pointers.
+    """
+    if code not in _DTYPE_CODES:
+        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL numpy.dtype({code})')
+    return np.dtype(code)
+
+
 def _numpy_globals() -> list[Any]:
     """What numpy arrays and scalars are rebuilt with, under the names of numpy 1 and 2."""
     multiarray = np.array(0).__reduce__()[0].__module__
@@ -126,7 +137,7 @@ def _numpy_globals() -> list[Any]:
         for function in ('_reconstruct', 'scalar')
     ]
     dtypes = [getattr(np.dtypes, name) for name in _DTYPES]
-    return [np.ndarray, np.dtype, *functions, *dtypes]
+    return [np.ndarray, (_restricted_dtype, 'numpy.dtype'), *functions, *dtypes]
 
 
 def _is_zip(file: str | PathLike[str]) -> bool:

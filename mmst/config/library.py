@@ -25,7 +25,7 @@ class Library:
 
     Attributes:
         scope: Its ``default_scope``, which is also the name of its Python package.
-        extra: The extra that installs it: ``pip install 'mmst[extra]'``.
+        extra: The extra that installs it.
         draw_option: Option of its visualization hook that switches it on.
         show_dir_option: Option with the folder for drawn images, of that hook or (``save_dir``) of
             the visualizer.
@@ -70,8 +70,8 @@ def library_of(cfg: Config) -> Library:
     library = LIBRARIES[scope]
     if importlib.util.find_spec(scope) is None:
         raise ImportError(
-            f'this config needs {scope}, which is not installed; install it with: '
-            f"pip install 'mmst[{library.extra}]'"
+            f"this config needs {scope}, which is not installed; in mmst's folder: "
+            f'pip install -e ".[{library.extra}]" (mmcv and mmpose: see docs/install.md)'
         )
     return library
 

@@ -174,8 +174,10 @@ def _set_hook_start(hook: ConfigDict, scale: _Scale) -> None:
         for name, by_epoch in (('begin_iter', False), ('begin_epoch', True)):
             if hook.get(name):
                 hook.begin_iter = scale.apply(hook.pop(name), by_epoch)
-    elif type_name(hook) == 'StimulativeHook' and hook.get('begin'):
-        hook.begin = scale.apply(hook.begin, hook.pop('by_epoch', False))
+    elif type_name(hook) == 'StimulativeHook':
+        by_epoch = hook.pop('by_epoch', False)
+        if hook.get('begin'):
+            hook.begin = scale.apply(hook.begin, by_epoch)
 
 
 def _set_log_processor(cfg: Config) -> None:

@@ -44,7 +44,7 @@ NAMED_WEIGHTS = {
     'timm': NamedWeights(
         'checkpoints/resnet50_timm.pth',
         "timm's resnet50.a1_in1k",
-        'download it with: curl -L -o checkpoints/resnet50_timm.pth '
+        'download it with: curl -L --create-dirs -o checkpoints/resnet50_timm.pth '
         'https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/'
         'resnet50_a1_0-14fe96d1.pth',
     ),
@@ -82,6 +82,11 @@ def set_weights(cfg: Config, weights: str) -> Config:
     if 'pretrained' in cfg.model:
         cfg.model.pretrained = None  # mmseg's and mmpretrain's older way to name a checkpoint
     cfg.load_from = None
+    for part in (cfg.model, backbone):  # the model's would be loaded over the backbone's
+        if part.get('init_cfg'):
+            part.init_cfg = _without_pretrained(part.init_cfg)
+    if backbone.get('pretrained') is not None:
+        backbone.pretrained = None
     if weights == 'none':
         _start_from_scratch(cfg, backbone)
         return cfg
@@ -99,17 +104,18 @@ def set_weights(cfg: Config, weights: str) -> Config:
 
 
 def _start_from_scratch(cfg: Config, backbone: ConfigDict) -> None:
-    init_cfg = backbone.get('init_cfg')
-    own = init_cfg if isinstance(init_cfg, list) else [init_cfg] if init_cfg else []
-    backbone.init_cfg = [entry for entry in own if type_name(entry) != 'Pretrained'] or None
-    if backbone.get('pretrained') is not None:
-        backbone.pretrained = None
+    backbone.setdefault('init_cfg', None)
     if 'norm_cfg' in backbone and not backbone.norm_cfg.get('requires_grad', True):
         backbone.norm_cfg.requires_grad = True
     built = _build(cfg, backbone)
     for name, live in (('frozen_stages', -1), ('norm_eval', False)):
         if getattr(built, name, live) != live:
             backbone[name] = live
+
+
+def _without_pretrained(init_cfg: Any) -> list[Any] | None:
+    entries = init_cfg if isinstance(init_cfg, list) else [init_cfg]
+    return [entry for entry in entries if type_name(entry) != 'Pretrained'] or None
 
 
 def _check_plain_resnet50(cfg: Config, backbone: ConfigDict, name: str) -> None:

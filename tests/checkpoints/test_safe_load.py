@@ -174,6 +174,22 @@ def test_other_builtins_are_refused(tmp_path, function):
         load_checkpoint(file)
 
 
+@pytest.mark.parametrize('code', ['O8', 'V8', 'U4', 'M8'])
+def test_arrays_of_anything_but_numbers_are_refused(tmp_path, code):
+    """Fields set on such a dtype would make numpy follow pointers out of the file."""
+    file = tmp_path / 'crafted.pth'
+    torch.save({'x': Pickled(np.dtype, (code, False, True))}, file)
+    with pytest.raises(UntrustedCheckpointError, match=rf'asks for .numpy.dtype\({code}\)'):
+        load_checkpoint(file)
+
+
+def test_a_refusal_always_has_a_reason(tmp_path):
+    file = tmp_path / 'object.pth'
+    torch.save({'x': np.array([object()], dtype=object)}, file)
+    with pytest.raises(UntrustedCheckpointError, match=r'executed: it asks for|executed: \w'):
+        load_checkpoint(file)
+
+
 def test_the_old_file_format_is_guarded_too(tmp_path):
     proof, file = tmp_path / 'executed', tmp_path / 'evil.pth'
     torch.save(

@@ -73,5 +73,5 @@ def test_an_unknown_scope_lists_the_known_ones():
 
 def test_a_library_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(ImportError, match=r"needs mmseg.*pip install 'mmst\[seg\]'"):
+    with pytest.raises(ImportError, match=r'needs mmseg.*pip install -e "\.\[seg\]".*docs/install'):
         library_of(Config({'default_scope': 'mmseg'}))

@@ -145,6 +145,11 @@ def test_starts_of_hooks_follow():
     assert dict(cfg.default_hooks.st) == {'type': 'mmst.StimulativeHook', 'begin': 30}
 
 
+def test_epochs_are_not_counted_where_there_are_none():
+    cfg = short(10, default_hooks={'st': {'type': 'mmst.StimulativeHook', 'by_epoch': True}})
+    assert dict(cfg.default_hooks.st) == {'type': 'mmst.StimulativeHook'}
+
+
 def test_scaling_twice_equals_scaling_once():
     once = short(100, WARM_UP, STEPS)
     twice = set_max_iters(short(1000, WARM_UP, STEPS), 100)

@@ -173,11 +173,15 @@ def test_none_adds_no_argument_that_the_backbone_does_not_have():
 
 def test_older_ways_to_name_a_checkpoint_give_way(small, tmp_path):
     file = save(small, tmp_path / 'weights.pth')
-    cfg = config(SMALL, pretrained='open-mmlab://resnet50_v1c')
+    cfg = config({**SMALL, 'pretrained': 'a.pth'}, pretrained='open-mmlab://resnet50_v1c')
     cfg.load_from = 'detector.pth'
+    cfg.model.init_cfg = {'type': 'Pretrained', 'checkpoint': 'detector.pth'}
     set_weights(cfg, file)
     assert cfg.model.pretrained is None
+    assert cfg.model.backbone.pretrained is None
+    assert cfg.model.init_cfg is None
     assert cfg.load_from is None
+    assert cfg.model.backbone.init_cfg.checkpoint == str(file)
 
 
 def test_a_config_without_backbone_is_refused():

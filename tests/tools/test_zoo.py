@@ -1,6 +1,8 @@
 """The configs of this repository: what they say, and that each trains, resumes and is tested."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,14 @@ def test_config_trains_resumes_and_is_tested_on_mini_data(run_tool, data, tmp_pa
     options = ('--depths', '3,3,4,3', '--recalibrate', 1, '--out', out)
     run_tool('test', config, work_dir / 'iter_2.pth', *common, *options)
     assert out.is_file()
+
+
+def test_detection_needs_no_other_task_library(data, tmp_path):
+    without = 'sys.modules.update(mmseg=None, mmpose=None, mmpretrain=None)'
+    code = f"import runpy, sys; {without}; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    config, tool = CONFIGS / 'faster_rcnn_r50_st.py', CONFIGS.parent / 'tools' / 'train.py'
+    options = ['--mini', '--data-root', data, '--work-dir', tmp_path, '--max-iters', '1']
+    command = [sys.executable, '-c', code, tool, config, *options, '--no-validate']
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (tmp_path / 'iter_1.pth').is_file()
