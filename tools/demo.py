@@ -2,7 +2,7 @@
 
 python tools/demo.py
 
-Runs `tools/train.py CONFIG --mini` and leaves in the work dir the checkpoint, the log,
+Runs `tools/train.py CONFIG --mini --seed 0` and leaves in the work dir the checkpoint, the log,
 `loss_curves.png` and `detections.png`. It always trains anew: results of an earlier demo, finished
 or interrupted, are removed first. `--report` draws and prints a finished demo again, without
 training.
@@ -58,7 +58,7 @@ def start_afresh(work_dir: Path, command: list[str]) -> None:
 def train(args: argparse.Namespace) -> None:
     """Runs the training script; marks the work dir as finished when it is."""
     command = [sys.executable, str(REPO / 'tools/train.py'), str(args.config), '--mini']
-    command += ['--work-dir', str(args.work_dir)]
+    command += ['--seed', '0', '--work-dir', str(args.work_dir)]
     if args.max_iters is not None:
         command += ['--max-iters', str(args.max_iters)]
     start_afresh(args.work_dir, command)
@@ -110,7 +110,7 @@ def main() -> None:
         if not args.report:
             train(args)
         report(args.work_dir, args.config.name)
-    except (OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
 
 

@@ -7,9 +7,13 @@ python tools/make_mini_data.py --layout coco --root data/mini/coco --num-train 4
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from mmst.mini import LAYOUTS, make_mini_data
+try:
+    from mmst.mini import LAYOUTS, make_mini_data
+except ImportError as error:
+    sys.exit(f'{type(error).__name__}: {error}')
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +42,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = vars(parse_args())
     layout, root = args.pop('layout'), args.pop('root')
-    root = make_mini_data(layout, root or Path('data/mini') / layout, **args)
+    try:
+        root = make_mini_data(layout, root or Path('data/mini') / layout, **args)
+    except (ValueError, OSError) as error:
+        sys.exit(f'{type(error).__name__}: {error}')
     print(f'{layout} mini data: {root}')
 
 

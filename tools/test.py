@@ -64,7 +64,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(args: argparse.Namespace) -> tuple[Config, edit.TestOutput]:
+def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
     """Returns the config with all options applied; whatever can be wrong is an error here."""
     cfg = edit.load_config(args.config)
     if args.mini:
@@ -91,6 +91,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, edit.TestOutput]:
 def _apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if args.depths is not None:
         args.depths = edit.parse_depths(args.depths)
+        edit.check_recalibrate(args.recalibrate)
         edit.prepare_subnet_test(cfg)
     elif args.recalibrate is not None:
         raise ValueError('--recalibrate needs --depths: the full network has its own statistics')

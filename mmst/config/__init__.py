@@ -17,8 +17,8 @@ from .options import (
 )
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .subnet_eval import parse_depths, prepare_subnet_test, run_subnet_test
-from .testing import TestOutput, enable_tta, set_output, set_visualization
+from .subnet_eval import check_recalibrate, parse_depths, prepare_subnet_test, run_subnet_test
+from .testing import OutputFiles, enable_tta, set_output, set_visualization
 from .weights import NAMED_WEIGHTS, NamedWeights, set_weights
 
 __all__ = [
@@ -28,12 +28,13 @@ __all__ = [
     'Library',
     'MiniSettings',
     'NamedWeights',
-    'TestOutput',
+    'OutputFiles',
     'apply_library_defaults',
     'apply_mini',
     'build_runner',
     'check_checkpoint',
     'check_data_files',
+    'check_recalibrate',
     'disable_validation',
     'enable_amp',
     'enable_auto_scale_lr',

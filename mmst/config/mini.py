@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from .data import set_data_root
 from .schedule import set_max_iters
@@ -16,14 +16,17 @@ from .walk import leaf_datasets, type_name
 __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
 
 LAYOUTS = {
-    'CocoDataset': 'coco',
-    'CocoPanopticDataset': 'coco_panoptic',
-    'CityscapesDataset': 'cityscapes',
-    'ImageNet': 'imagenet',
-    'CIFAR10': 'cifar10',
-    'CIFAR100': 'cifar100',
+    'mmdet.CocoDataset': 'coco',
+    'mmdet.CocoPanopticDataset': 'coco_panoptic',
+    'mmseg.CityscapesDataset': 'cityscapes',
+    'mmpretrain.ImageNet': 'imagenet',
+    'mmpretrain.CIFAR10': 'cifar10',
+    'mmpretrain.CIFAR100': 'cifar100',
 }
-"""Dataset type -> how its files are laid out."""
+"""Dataset type -> how its files are laid out.
+
+The library counts: the CocoDataset of mmpose reads keypoints, that of mmdet boxes.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,13 @@ def layout_of(cfg: Config) -> str:
     Raises:
         ValueError: The types are unknown, differ in layout, or have no generator yet.
     """
-    kinds = {type_name(dataset) for dataset in leaf_datasets(cfg)}
+    scope = cfg.get('default_scope') or 'mmengine'
+    kinds = {_kind(dataset, scope) for dataset in leaf_datasets(cfg)}
     layouts = {LAYOUTS.get(kind) for kind in kinds}
     if len(layouts) != 1 or not layouts <= set(MINI_SETTINGS):
         supported = sorted(kind for kind, layout in LAYOUTS.items() if layout in MINI_SETTINGS)
         raise ValueError(
-            f'--mini needs datasets of one type among {supported}, got {sorted(map(str, kinds))}; '
+            f'--mini needs datasets of one type among {supported}, got {sorted(kinds)}; '
             'leave --mini out, and use --data-root and --max-iters'
         )
     return layouts.pop()
@@ -99,9 +103,18 @@ def apply_mini(
         ``cfg``.
 
     Raises:
-        ValueError: There is no mini data set for the type of data of this config.
+        ValueError: There is no mini data set for the type of data of this config, or it has no
+            training to shorten.
     """
     layout = layout_of(cfg)
+    missing = [
+        name for name in ('train_dataloader', 'train_cfg', 'optim_wrapper') if not cfg.get(name)
+    ]
+    if missing:
+        raise ValueError(
+            f'--mini needs {", ".join(missing)} in the config, got none; leave --mini out, and use '
+            '--data-root'
+        )
     settings = MINI_SETTINGS[layout]
     if data_root is None:
         data_root = _generated(layout, Path(mini_root) / layout, settings)
@@ -113,6 +126,14 @@ def apply_mini(
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer), optimizer.lr)
     return cfg
+
+
+def _kind(dataset: ConfigDict, default_scope: str) -> str:
+    """Type of a dataset with its library: ``'mmdet.CocoDataset'``."""
+    kind = dataset.get('type')
+    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
+    scope = path.split('.')[0] if '.' in path else default_scope
+    return f'{scope}.{type_name(dataset)}'
 
 
 def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from mmst.core.space import DepthSpace
 from .options import set_seed
 from .walk import type_name
 
-__all__ = ['parse_depths', 'prepare_subnet_test', 'run_subnet_test']
+__all__ = ['check_recalibrate', 'parse_depths', 'prepare_subnet_test', 'run_subnet_test']
 
 RECALIBRATION_BATCHES = 100
 """Training batches from which a subnet's norm statistics are computed by default."""
@@ -42,6 +42,16 @@ def parse_depths(text: str) -> tuple[int, ...]:
             'for example 2,3,4,2'
         )
     return depths
+
+
+def check_recalibrate(recalibrate: int | None) -> None:
+    """Checks a number of training batches; None stands for the default.
+
+    Raises:
+        ValueError: It is negative.
+    """
+    if recalibrate is not None and recalibrate < 0:
+        raise ValueError(f'--recalibrate must be at least 0, got {recalibrate}')
 
 
 def prepare_subnet_test(cfg: Config) -> Config:
@@ -76,8 +86,7 @@ def run_subnet_test(
     Raises:
         ValueError: ``depths`` do not fit the backbone, or ``recalibrate`` is negative.
     """
-    if recalibrate is not None and recalibrate < 0:
-        raise ValueError(f'--recalibrate must be at least 0, got {recalibrate}')
+    check_recalibrate(recalibrate)
     model = runner.model
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
@@ -88,9 +97,8 @@ def run_subnet_test(
     runner.load_or_resume()
     with active_subnet(backbone, depths), contextlib.ExitStack() as stack:
         if recalibrate:
-            runner.logger.info(f'Norm statistics from {recalibrate} training batches.')
             loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed)
-            batches = itertools.islice(loader, recalibrate)
+            batches = _counted(itertools.islice(loader, recalibrate), runner.logger.info)
             forward = _loss_forward(model)
             stack.enter_context(recalibrate_norm(model, batches, forward))
             _average_over_ranks(model)
@@ -119,6 +127,15 @@ def _has_live_norm(model: nn.Module) -> bool:
     for module, mode in modes.items():
         module.training = mode
     return live
+
+
+def _counted(batches: Iterable[Any], log: Callable[[str], None]) -> Iterator[Any]:
+    """Passes batches on, then logs their number (``len`` of an infinite loader is not it)."""
+    count = 0
+    for batch in batches:
+        yield batch
+        count += 1
+    log(f'Norm statistics from {count} training batches.')
 
 
 def _loss_forward(model: nn.Module) -> Any:

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from .library import library_of
 from .walk import leaf_datasets
 
-__all__ = ['TestOutput', 'enable_tta', 'set_output', 'set_visualization']
+__all__ = ['OutputFiles', 'enable_tta', 'set_output', 'set_visualization']
 
 PICKLES = ('.pkl', '.pickle')
 TABLES = ('.json', '.yaml', '.yml')
@@ -66,9 +66,11 @@ def enable_tta(cfg: Config) -> Config:
     ``tta_pipeline`` in the config.
 
     Raises:
-        ValueError: The config has none, and its library no default.
+        ValueError: The config has none, and its library no default; or it has no test data.
     """
-    leaf = next(leaf_datasets(cfg, ('test_dataloader',)))
+    leaf = next(leaf_datasets(cfg, ('test_dataloader',)), None)
+    if leaf is None:
+        raise ValueError('--tta needs a test_dataloader with a dataset in the config, got none')
     for name, default in _default_tta(library_of(cfg).scope, leaf.get('pipeline')).items():
         cfg.setdefault(name, default)
     missing = [name for name in ('tta_model', 'tta_pipeline') if name not in cfg]
@@ -83,15 +85,13 @@ def enable_tta(cfg: Config) -> Config:
 
 
 @dataclass(frozen=True)
-class TestOutput:
+class OutputFiles:
     """Files that a test writes.
 
     Attributes:
         metrics: File for metrics.
         predictions: Pickle files for predictions.
     """
-
-    __test__ = False  # Not a test case, whatever pytest thinks of the name.
 
     metrics: str | None = None
     predictions: tuple[str, ...] = ()
@@ -112,14 +112,14 @@ class TestOutput:
 
 def set_output(
     cfg: Config, out: str | None, out_item: str | None = None, dump: str | None = None
-) -> TestOutput:
+) -> OutputFiles:
     """Decides which files a test writes; a folder for mmseg is set in the config, in place.
 
     Args:
         cfg: Config.
-        out: A ``.pkl`` file for predictions, a ``.json`` or ``.yaml`` file for metrics, or a folder
-            for segmentation maps.
-        out_item: ``'metrics'`` or ``'pred'``: what ``out`` is for, where its ending does not say.
+        out: A ``.pkl`` file for predictions (for metrics with mmpose, as in its own script), a
+            ``.json`` or ``.yaml`` file for metrics, or a folder for segmentation maps.
+        out_item: ``'metrics'`` or ``'pred'``: what ``out`` is for, against its ending.
         dump: A ``.pkl`` file for predictions.
 
     Raises:
@@ -131,13 +131,15 @@ def set_output(
         raise ValueError(f'--dump must end in {" or ".join(PICKLES)}, got {dump!r}')
     dumps = (dump,) if dump else ()
     if not out:
-        return TestOutput(None, dumps)
-    suffix = Path(out).suffix
+        return OutputFiles(None, dumps)
+    suffix, scope = Path(out).suffix, library_of(cfg).scope
+    if out_item is None and scope == 'mmpose':
+        out_item = 'metrics'
     if suffix in PICKLES and out_item != 'metrics':
-        return TestOutput(None, (out, *dumps))
+        return OutputFiles(None, (out, *dumps))
     if suffix in PICKLES + TABLES and out_item != 'pred':
-        return TestOutput(out, dumps)
-    if suffix or library_of(cfg).scope != 'mmseg':
+        return OutputFiles(out, dumps)
+    if suffix or scope != 'mmseg':
         raise ValueError(
             f'--out must end in {", ".join(PICKLES)} for predictions or in {", ".join(TABLES)} for '
             f'metrics, got {out!r}; only mmseg writes to a folder'
@@ -146,7 +148,7 @@ def set_output(
         [cfg.test_evaluator] if isinstance(cfg.test_evaluator, dict) else cfg.test_evaluator
     ):
         metric.output_dir = out
-    return TestOutput(None, dumps)
+    return OutputFiles(None, dumps)
 
 
 def _default_tta(scope: str, pipeline: Any) -> dict[str, Any]:

@@ -122,7 +122,10 @@ def _refuse_foreign_files(root: Path) -> None:
 
 
 def _install(partial: Path, root: Path, recipe: Mapping[str, Any]) -> None:
-    """Moves the finished ``partial`` to ``root``, in place of older mini data."""
+    """Moves the finished ``partial`` to ``root``, in place of older mini data.
+
+    If that fails, the older data stay where they were.
+    """
     old = root.with_name(f'.{root.name}.old-{os.getpid()}')
     try:
         if root.exists():
@@ -133,4 +136,6 @@ def _install(partial: Path, root: Path, recipe: Mapping[str, Any]) -> None:
         if not _is_complete(root, recipe):
             raise
     finally:
+        if old.exists() and not root.exists():
+            old.rename(root)
         shutil.rmtree(old, ignore_errors=True)

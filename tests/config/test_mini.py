@@ -9,7 +9,7 @@ from mmst.config import MINI_SETTINGS, apply_mini, layout_of
 SETTINGS = MINI_SETTINGS['coco']
 
 
-def config(kind='CocoDataset'):
+def config(kind='CocoDataset', scope='mmdet'):
     def loader(split):
         return {
             'batch_size': 16,
@@ -26,6 +26,7 @@ def config(kind='CocoDataset'):
 
     return Config(
         {
+            'default_scope': scope,
             'train_dataloader': loader('train'),
             'val_dataloader': loader('val'),
             'train_cfg': {'type': 'EpochBasedTrainLoop', 'max_epochs': 12},
@@ -78,14 +79,40 @@ def test_other_data_is_used_when_given(generated, tmp_path):
     assert generated == []
 
 
-def test_a_scope_in_the_type_does_not_matter():
-    assert layout_of(config('mmdet.CocoDataset')) == 'coco'
+class CocoDataset:
+    __module__ = 'mmdet.datasets.coco'
 
 
-@pytest.mark.parametrize('kind', ['LVISV1Dataset', 'CityscapesDataset'])
-def test_data_without_a_generator_is_refused(kind):
-    with pytest.raises(ValueError, match=rf"one type among \['CocoDataset'\], got \['{kind}'\]"):
-        layout_of(config(kind))
+@pytest.mark.parametrize('scope', ['mmdet', 'mmpose', None])
+@pytest.mark.parametrize('kind', ['mmdet.CocoDataset', CocoDataset])
+def test_the_type_says_which_library_it_is_of(kind, scope):
+    assert layout_of(config(kind, scope)) == 'coco'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'scope', 'got'),
+    [
+        ('LVISV1Dataset', 'mmdet', 'mmdet.LVISV1Dataset'),
+        ('CityscapesDataset', 'mmseg', 'mmseg.CityscapesDataset'),
+        ('CocoDataset', 'mmpose', 'mmpose.CocoDataset'),
+        ('mmpose.CocoDataset', 'mmdet', 'mmpose.CocoDataset'),
+        ('CocoDataset', None, 'mmengine.CocoDataset'),
+    ],
+)
+def test_data_without_a_generator_is_refused(generated, tmp_path, kind, scope, got):
+    message = rf"--mini needs .* one type among \['mmdet\.CocoDataset'\], got \['{got}'\]"
+    with pytest.raises(ValueError, match=message):
+        apply_mini(config(kind, scope), mini_root=tmp_path)
+    assert generated == []
+
+
+@pytest.mark.parametrize('name', ['train_dataloader', 'train_cfg', 'optim_wrapper'])
+def test_a_config_without_training_is_refused(generated, tmp_path, name):
+    cfg = config()
+    cfg[name] = None
+    with pytest.raises(ValueError, match=rf'--mini needs {name} in the config, got none'):
+        apply_mini(cfg, mini_root=tmp_path)
+    assert generated == []
 
 
 def test_every_layout_with_settings_has_a_generator():

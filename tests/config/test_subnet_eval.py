@@ -1,10 +1,16 @@
 """--depths: a subnet is evaluated, the network stays whole."""
 
+import itertools
+import logging
+from types import SimpleNamespace
+
 import pytest
+import torch
 from mmengine.config import Config
 from torch import nn
 
 from mmst.config import parse_depths, prepare_subnet_test, run_subnet_test
+from mmst.config.subnet_eval import check_recalibrate
 
 
 def test_depths_are_read():
@@ -69,7 +75,49 @@ def test_depths_that_do_not_fit_are_refused_before_the_test(runner, depths):
     assert 'test' not in dict(runner.events)
 
 
+class Classifier(nn.Module):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+        self.calls = 0
+
+    def data_preprocessor(self, images, training):
+        return {'inputs': images}
+
+    def forward(self, inputs, mode):
+        self.calls += 1
+        self.backbone(inputs)
+
+
+class Endless(list):
+    """A loader with an infinite sampler: its length is that of the data."""
+
+    def __iter__(self):
+        return itertools.cycle(list.__iter__(self))
+
+
+@pytest.mark.parametrize(
+    ('loader', 'wanted', 'used'), [(list, 5, 3), (list, 2, 2), (list, 3, 3), (Endless, 5, 5)]
+)
+def test_the_log_tells_how_many_batches_were_used(runner, caplog, loader, wanted, used):
+    runner.model = Classifier(runner.model.backbone)
+    runner.cfg, runner.seed = SimpleNamespace(train_dataloader=None), 0
+    runner.build_dataloader = lambda *_, **__: loader(torch.rand(3, 2, 3, 32, 32))
+    runner.logger = logging.getLogger('subnet')
+    with caplog.at_level('INFO', 'subnet'):
+        run_subnet_test(runner, (2, 2, 2, 1), wanted)
+    assert runner.model.calls == used
+    assert caplog.messages == [f'Norm statistics from {used} training batches.']
+
+
+@pytest.mark.parametrize('number', [None, 0, 1])
+def test_no_batches_and_the_default_are_fine(number):
+    check_recalibrate(number)
+
+
 def test_a_negative_number_of_batches_is_refused(runner):
+    with pytest.raises(ValueError, match=r'--recalibrate must be at least 0, got -1'):
+        check_recalibrate(-1)
     with pytest.raises(ValueError, match=r'--recalibrate must be at least 0, got -1'):
         run_subnet_test(runner, (2, 2, 2, 1), -1)
 

@@ -66,6 +66,13 @@ def test_the_ending_says_what_is_written(out, item, dump, metrics, predictions):
     assert (output.metrics, output.predictions) == (metrics, predictions)
 
 
+def test_mmpose_writes_metrics_unless_told_otherwise():
+    pytest.importorskip('mmpose')
+    for item, metrics, predictions in [(None, 'a.pkl', ()), ('pred', None, ('a.pkl',))]:
+        output = set_output(config('mmpose'), 'a.pkl', item)
+        assert (output.metrics, output.predictions) == (metrics, predictions)
+
+
 def test_mmseg_writes_maps_into_a_folder():
     pytest.importorskip('mmseg')
     cfg = config('mmseg')
@@ -123,3 +130,8 @@ def test_augmentation_of_the_config_is_used():
 def test_augmentation_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r'--tta needs tta_model and tta_pipeline'):
         enable_tta(tta_config('mmengine'))
+
+
+def test_augmentation_without_test_data_is_refused():
+    with pytest.raises(ValueError, match=r'--tta needs a test_dataloader'):
+        enable_tta(config())

@@ -1,10 +1,15 @@
 """A mini data set is made once, completely or not at all, and always the same."""
 
 import hashlib
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 
 from mmst.mini import dataset, make_mini_data
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'make_mini_data.py'
 
 
 def make(root, **changes):
@@ -95,6 +100,23 @@ def test_an_interruption_leaves_the_old_data_and_nothing_else(tmp_path, monkeypa
     assert digests(make(tmp_path / 'coco', seed=1)) != before
 
 
+@pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
+def test_a_failed_replacement_puts_the_old_data_back(tmp_path, monkeypatch, error):
+    before = digests(make(tmp_path / 'coco'))
+    rename = dataset.Path.rename
+
+    def failing(path, target):
+        if 'partial' in path.name:
+            raise error
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(error):
+        patch.setattr(dataset.Path, 'rename', failing)
+        make(tmp_path / 'coco', seed=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['coco']
+    assert digests(tmp_path / 'coco') == before
+
+
 @pytest.mark.parametrize('by_a_hair', [False, True])
 def test_a_faster_process_wins(tmp_path, monkeypatch, by_a_hair):
     root, inodes = tmp_path / 'coco', []
@@ -139,3 +161,29 @@ def test_wrong_arguments_are_errors(tmp_path):
     with pytest.raises(ValueError, match='seed must not be negative, got -3'):
         make(tmp_path / 'x', seed=-3)
     assert not (tmp_path / 'x').exists()
+
+
+@pytest.fixture
+def run_tool(monkeypatch):
+    def run(*arguments):
+        monkeypatch.setattr(sys, 'argv', [TOOL.name, *map(str, arguments)])
+        runpy.run_path(str(TOOL), run_name='__main__')
+
+    return run
+
+
+def test_the_tool_says_where_the_data_are(tmp_path, run_tool, capsys):
+    run_tool('--root', tmp_path / 'coco', '--num-train', 2, '--num-val', 1)
+    assert capsys.readouterr().out == f'coco mini data: {tmp_path / "coco"}\n'
+    assert len(digests(tmp_path / 'coco')) == 6
+
+
+def test_the_tool_says_what_is_wrong_in_one_line(tmp_path, run_tool, monkeypatch):
+    (tmp_path / 'mine.txt').write_text('mine')
+    with pytest.raises(SystemExit, match='^ValueError: num_train must be at least 1, got 0$'):
+        run_tool('--root', tmp_path / 'x', '--num-train', 0)
+    with pytest.raises(SystemExit, match='^FileExistsError: .* holds files'):
+        run_tool('--root', tmp_path)
+    monkeypatch.setitem(sys.modules, 'mmst.mini', None)
+    with pytest.raises(SystemExit, match='^ModuleNotFoundError: .*mmst.mini'):
+        run_tool('--root', tmp_path / 'x')

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mmst.analysis import curves
+
 DEMO = Path(__file__).parents[2] / 'tools' / 'demo.py'
 
 
@@ -39,3 +41,28 @@ def test_an_unfinished_demo_is_not_reported(tmp_path):
     result = run('--work-dir', tmp_path, '--report')
     assert result.returncode == 1
     assert 'holds no finished demo; run it without --report' in result.stderr
+
+
+def test_the_training_is_seeded(tmp_path, run_tool, monkeypatch):
+    commands = []
+
+    def record(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, returncode=1)
+
+    monkeypatch.setattr(subprocess, 'run', record)
+    with pytest.raises(SystemExit, match='the training ended with exit status 1'):
+        run_tool('demo', '--work-dir', tmp_path / 'run')
+    assert len(commands) == 1
+    assert commands[0][commands[0].index('--seed') + 1] == '0'
+
+
+@pytest.mark.parametrize('error', [ImportError, ValueError])
+def test_what_is_wrong_is_said_in_one_line(tmp_path, run_tool, monkeypatch, error):
+    def failing(_):
+        raise error('one line')
+
+    (tmp_path / 'demo.json').write_text('{"finished": true}')
+    monkeypatch.setattr(curves, 'read_scalars', failing)
+    with pytest.raises(SystemExit, match=f'^{error.__name__}: one line$'):
+        run_tool('demo', '--work-dir', tmp_path, '--report')
