@@ -62,7 +62,7 @@ MINI_SETTINGS = {
         scale=(160, 128),
         batch_size=2,
         num_workers=1,
-        max_iters=200,
+        max_iters=180,
         lr={'AdamW': 5e-4, 'SGD': 0.01},
         num_rois=128,
     ),
