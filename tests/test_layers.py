@@ -14,10 +14,9 @@ TASK_LIBRARIES = {'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'mmcv'}
 CORE_MAY_IMPORT = {*sys.stdlib_module_names, 'torch', 'mmst'}
 
 
-def top_level_imports(path: Path) -> set[str]:
-    """Dotted names that a file imports when it is imported itself, relative ones resolved."""
-    package = path.relative_to(ROOT).with_suffix('').parts
-    package = package[:-1]
+def imports_of(path: Path) -> set[str]:
+    """Dotted names that a file imports, also inside functions; relative ones are resolved."""
+    package = path.relative_to(ROOT).parent.parts
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -37,7 +36,7 @@ def test_imports_point_inwards(layer):
     allowed = {f'mmst.{inner}' for inner in LAYERS[: LAYERS.index(layer) + 1]}
     assert files(layer), f'mmst/{layer} is gone: update LAYERS'
     for path in files(layer):
-        for name in top_level_imports(path):
+        for name in imports_of(path):
             if name.split('.')[0] == 'mmst' and name != 'mmst.version':
                 assert '.'.join(name.split('.')[:2]) in allowed, f'{path} imports {name}'
 
@@ -49,14 +48,14 @@ def test_every_folder_is_a_known_layer():
 
 def test_core_needs_torch_and_the_standard_library_only():
     for path in files('core'):
-        roots = {name.split('.')[0] for name in top_level_imports(path)}
+        roots = {name.split('.')[0] for name in imports_of(path)}
         assert roots <= CORE_MAY_IMPORT, f'{path} imports {roots - CORE_MAY_IMPORT}'
 
 
 def test_task_libraries_are_imported_in_tasks_only():
     for layer in set(LAYERS) - {'tasks', 'analysis', 'mini'}:
         for path in files(layer):
-            roots = {name.split('.')[0] for name in top_level_imports(path)}
+            roots = {name.split('.')[0] for name in imports_of(path)}
             assert not roots & TASK_LIBRARIES, f'{path} imports {roots & TASK_LIBRARIES}'
 
 

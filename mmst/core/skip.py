@@ -22,7 +22,7 @@ class Skip(nn.Module):
 
 @contextmanager
 def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterator[nn.Module]:
-    """Makes a backbone run as one of its subnets (unraveled view, ST section 3.2).
+    """Makes a backbone run as one of its subnets (ST++ section 3.2.2).
 
     Each skipped block is replaced in its parent by a parameter-free identity. On exit, also by an
     exception, the very same modules are back under the same names: keys, buffers, ``requires_grad``

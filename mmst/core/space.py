@@ -67,8 +67,8 @@ class DepthSpace:
 
     Stage i has ``full[i]`` blocks and ``choices[i]`` possible depths: its depth is uniform on
     ``{full[i] - choices[i] + 1, ..., full[i]}`` (the inter-stage rule, ST++ section 3.3.3). The
-    inner-stage rule says which blocks a stage of depth d keeps: its first d (``'ordered'``, ST
-    section 3.2) or the first one and a uniformly random d - 1 of the others (``'stochastic'``).
+    inner-stage rule (section 3.2.2) says which blocks a stage of depth d keeps: its first d
+    (``'ordered'``) or the first one and a uniformly random d - 1 of the others (``'stochastic'``).
 
     A space iterates over its subnets, has a length and answers ``subnet in space``.
 
