@@ -9,6 +9,7 @@ from .checkpoints import register_safe_globals
 from .engine import (
     GroundTruthSupervision,
     RandomSmallerInput,
+    RandomStateHook,
     StimulativeHook,
     register_ground_truth,
 )
@@ -20,6 +21,7 @@ register_safe_globals()
 __all__ = [
     'GroundTruthSupervision',
     'RandomSmallerInput',
+    'RandomStateHook',
     'STBackbone',
     'StimulativeHook',
     '__version__',

@@ -87,6 +87,7 @@ def prepare(args: argparse.Namespace) -> Config:
         persistent_workers=not args.no_persistent_workers,
     )
     _apply_options(cfg, args)
+    edit.make_resumable(cfg)
     loaders = ('train_dataloader',) if args.no_validate else ('train_dataloader', 'val_dataloader')
     edit.check_data_files(cfg, loaders)
     edit.check_checkpoint(cfg)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -58,13 +59,14 @@ def register_safe_globals() -> None:
     )
 
 
-def load_checkpoint(file: str | PathLike[str]) -> Any:
+def load_checkpoint(file: str | PathLike[str], *, verify: bool = False) -> Any:
     """Reads a checkpoint file on the CPU, with ``weights_only``.
 
     Tensors are mapped from the file instead of copied where its format allows that.
 
     Args:
         file: A local file written by ``torch.save``.
+        verify: Whether to read the whole file and compare its checksums, which torch does not.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -75,6 +77,8 @@ def load_checkpoint(file: str | PathLike[str]) -> Any:
         raise FileNotFoundError(f'checkpoint must be an existing file, got {str(file)!r}')
     with explain_refusal(file):
         try:
+            if verify and _is_zip(file):
+                _verify(file)
             return torch.load(file, map_location='cpu', weights_only=True, mmap=_is_zip(file))
         except pickle.UnpicklingError:
             raise
@@ -143,3 +147,10 @@ def _numpy_globals() -> list[Any]:
 def _is_zip(file: str | PathLike[str]) -> bool:
     with open(file, 'rb') as stream:
         return stream.read(4) == b'PK\x03\x04'
+
+
+def _verify(file: str | PathLike[str]) -> None:
+    with zipfile.ZipFile(file) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f'wrong checksum of {damaged}')

@@ -5,16 +5,15 @@ from .launch import build_runner, set_launcher
 from .library import LIBRARIES, Library, apply_library_defaults, library_of
 from .mini import MINI_SETTINGS, MiniSettings, apply_mini, layout_of
 from .options import (
-    check_checkpoint,
     disable_validation,
     enable_amp,
     enable_auto_scale_lr,
     has_accelerator,
     load_config,
-    set_resume,
     set_seed,
     set_work_dir,
 )
+from .resume import check_checkpoint, make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .subnet_eval import check_recalibrate, parse_depths, prepare_subnet_test, run_subnet_test
@@ -43,6 +42,7 @@ __all__ = [
     'layout_of',
     'library_of',
     'load_config',
+    'make_resumable',
     'parse_depths',
     'prepare_subnet_test',
     'run_subnet_test',

@@ -11,20 +11,15 @@ from mmengine.device import (
     is_musa_available,
     is_npu_available,
 )
-from mmengine.runner import find_latest_checkpoint
-
-from mmst.checkpoints import load_checkpoint
 
 from .walk import type_name
 
 __all__ = [
-    'check_checkpoint',
     'disable_validation',
     'enable_amp',
     'enable_auto_scale_lr',
     'has_accelerator',
     'load_config',
-    'set_resume',
     'set_seed',
     'set_work_dir',
 ]
@@ -112,44 +107,6 @@ def enable_auto_scale_lr(cfg: Config) -> Config:
         )
     settings.enable = True
     return cfg
-
-
-def set_resume(cfg: Config, resume: str) -> Config:
-    """Continues an interrupted run, in place.
-
-    Args:
-        cfg: Config, with its ``work_dir``.
-        resume: ``'auto'`` for the latest checkpoint of ``work_dir`` (a new run if there is
-            none), or a file.
-
-    Returns:
-        ``cfg``.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-    """
-    if resume != 'auto' and '://' not in resume and not Path(resume).is_file():
-        raise FileNotFoundError(
-            f'--resume needs an existing checkpoint, got {resume!r}; leave the path out to '
-            'continue from the latest one in the work dir'
-        )
-    cfg.resume = True
-    cfg.load_from = None if resume == 'auto' else resume
-    return cfg
-
-
-def check_checkpoint(cfg: Config) -> None:
-    """Reads the local checkpoint that a run of this config will start from, if there is one.
-
-    Raises:
-        FileNotFoundError: The file is missing.
-        ValueError: It is damaged, or not trusted.
-    """
-    file = cfg.get('load_from')
-    if file is None and cfg.get('resume') and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
-        file = find_latest_checkpoint(cfg.work_dir)
-    if file is not None and '://' not in file:
-        load_checkpoint(file)
 
 
 def has_accelerator() -> bool:

@@ -7,6 +7,7 @@ from .schedule import weight_factor
 from .skip import active_subnet, prune_to_subnet
 from .space import DepthSpace, Subnet
 from .stages import Block, register_residual_stages, residual_stages
+from .subset import sample_images
 
 __all__ = [
     'Block',
@@ -22,6 +23,7 @@ __all__ = [
     'residual_stages',
     'resize_batch',
     'resize_padded_batch',
+    'sample_images',
     'sample_size',
     'scale_size',
     'weight_factor',

@@ -17,7 +17,13 @@ Size = tuple[int, int]
 
 
 def sample_size(
-    size_hw: Size, min_ratio: float = 0.43, *, seed: int, step: int, index: int = 0
+    size_hw: Size,
+    min_ratio: float = 0.43,
+    *,
+    seed: int,
+    step: int,
+    index: int = 0,
+    size_divisor: int = 1,
 ) -> Size:
     """Draws the size of a subnet's input.
 
@@ -32,20 +38,26 @@ def sample_size(
         seed: Seed of the run.
         step: Training iteration.
         index: Which subnet of this iteration.
+        size_divisor: The shorter side is a multiple of it, in pixels: a coarser lattice has fewer
+            sizes, for which kernels are chosen and memory is cached.
 
     Raises:
-        ValueError: ``min_ratio`` is out of range, or the smallest size rounds to nothing.
+        ValueError: ``min_ratio`` or ``size_divisor`` is out of range, the smallest size rounds to
+            nothing, or there is no multiple of ``size_divisor`` between it and the main network's.
     """
-    shorter = min(size_hw)
-    smallest = min(smallest_size(size_hw, min_ratio))
+    sides = _shorter_sides(size_hw, min_ratio, size_divisor)
     position = random.Random(f'mmst.size:{seed}:{step}:{index}').random()
-    side = smallest + int(position * (shorter - smallest + 1))
-    return scale_size(size_hw, side / shorter)
+    return scale_size(size_hw, sides[int(position * len(sides))] / min(size_hw))
 
 
-def smallest_size(size_hw: Size, min_ratio: float) -> Size:
+def smallest_size(size_hw: Size, min_ratio: float, size_divisor: int = 1) -> Size:
     """Smallest size that :func:`sample_size` can draw; same arguments and errors."""
+    return scale_size(size_hw, _shorter_sides(size_hw, min_ratio, size_divisor)[0] / min(size_hw))
+
+
+def _shorter_sides(size_hw: Size, min_ratio: float, size_divisor: int) -> range:
     check_min_ratio(min_ratio)
+    check_size_divisor(size_divisor)
     shorter = min(size_hw)
     smallest = int(min_ratio * shorter)
     if smallest < 1:
@@ -53,7 +65,13 @@ def smallest_size(size_hw: Size, min_ratio: float) -> Size:
             f'min_ratio times the shorter side must be at least one pixel, got {min_ratio} * '
             f'{shorter} for an input of {tuple(size_hw)}; use larger inputs or a larger min_ratio'
         )
-    return scale_size(size_hw, smallest / shorter)
+    sides = range(-(-smallest // size_divisor) * size_divisor, shorter + 1, size_divisor)
+    if not sides:
+        raise ValueError(
+            'size_divisor must have a multiple between the smallest and the full size, got '
+            f'{size_divisor} for shorter sides of {smallest} to {shorter}; make it smaller'
+        )
+    return sides
 
 
 def check_min_ratio(min_ratio: float) -> None:
@@ -62,6 +80,15 @@ def check_min_ratio(min_ratio: float) -> None:
         raise ValueError(
             f'min_ratio must be in (0, 1], got {min_ratio!r}; 0.43 is the best setting of the '
             'paper, 1 leaves the inputs as they are'
+        )
+
+
+def check_size_divisor(size_divisor: int) -> None:
+    """Raises ValueError unless ``size_divisor`` is a positive integer."""
+    if type(size_divisor) is not int or size_divisor < 1:
+        raise ValueError(
+            f'size_divisor must be an integer of at least 1, got {size_divisor!r}; 1 allows every '
+            'size'
         )
 
 

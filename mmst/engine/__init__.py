@@ -1,13 +1,16 @@
 """Binding of :mod:`mmst.core` to mmengine."""
 
 from .inputs import RandomSmallerInput
-from .registry import HOOKS, INPUT_RULES, MODELS, SUPERVISIONS
+from .random_state import seed_worker
+from .random_state_hook import RandomStateHook
+from .registry import FUNCTIONS, HOOKS, INPUT_RULES, MODELS, SUPERVISIONS
 from .stimulative_hook import StimulativeHook
 from .subnet_pass import find_stimulated_backbone
 from .supervision import GroundTruthSupervision
 from .task import ImageResize, Task, register_ground_truth, register_task
 
 __all__ = [
+    'FUNCTIONS',
     'HOOKS',
     'INPUT_RULES',
     'MODELS',
@@ -15,9 +18,11 @@ __all__ = [
     'GroundTruthSupervision',
     'ImageResize',
     'RandomSmallerInput',
+    'RandomStateHook',
     'StimulativeHook',
     'Task',
     'find_stimulated_backbone',
     'register_ground_truth',
     'register_task',
+    'seed_worker',
 ]

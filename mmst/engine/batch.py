@@ -40,6 +40,7 @@ def subnet_batch(
     inputs: Tensor,
     data_samples: Sequence[BaseDataElement],
     choose_size: Callable[[Size], Size] | None,
+    images: Sequence[int] | None = None,
 ) -> SubnetBatch:
     """Makes a smaller copy of a preprocessed batch.
 
@@ -52,6 +53,7 @@ def subnet_batch(
         data_samples: Their B data samples, which are not modified.
         choose_size: Maps the size of the main network's images, which holds each of them without
             padding, to that of the subnet's. ``None`` keeps it.
+        images: Positions of the images that the subnet sees. Defaults to all.
 
     Raises:
         TypeError: ``inputs`` is not a tensor, or the data samples are of an unknown library.
@@ -62,6 +64,8 @@ def subnet_batch(
             f'inputs must be one tensor of shape (B, C, H, W) to train subnets, got '
             f'{type(inputs).__name__}; preprocessors with several branches are not supported'
         )
+    if images is not None:
+        inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
     if choose_size is None:
         return SubnetBatch(inputs, copy.deepcopy(data_samples), tuple(inputs.shape[-2:]))
     task = task_of(data_samples[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmst.core import sample_size
-from mmst.core.resize import check_min_ratio, smallest_size
+from mmst.core.resize import check_min_ratio, check_size_divisor, smallest_size
 
 from .registry import INPUT_RULES
 
@@ -17,14 +17,17 @@ class RandomSmallerInput:
     Args:
         min_ratio: Smallest ratio between the shorter sides of a subnet's and of the main network's
             input, in (0, 1]. 1 leaves the inputs as they are.
+        size_divisor: The shorter side of a subnet's input is a multiple of it, in pixels.
 
     Raises:
-        ValueError: ``min_ratio`` is out of range.
+        ValueError: ``min_ratio`` or ``size_divisor`` is out of range.
     """
 
-    def __init__(self, min_ratio: float = 0.43) -> None:
+    def __init__(self, min_ratio: float = 0.43, size_divisor: int = 1) -> None:
         check_min_ratio(min_ratio)
+        check_size_divisor(size_divisor)
         self.min_ratio = min_ratio
+        self.size_divisor = size_divisor
 
     @property
     def changes_size(self) -> bool:
@@ -33,18 +36,29 @@ class RandomSmallerInput:
 
     @property
     def expected_area_ratio(self) -> float:
-        """Expected number of pixels of a subnet's input over the main network's."""
+        """Expected number of pixels of a subnet's input over the main network's.
+
+        Of a fine lattice of sizes; a coarse one changes it a little.
+        """
         return (1 + self.min_ratio + self.min_ratio**2) / 3
 
     def sample(
         self, size_hw: tuple[int, int], *, seed: int, step: int, index: int
     ) -> tuple[int, int]:
         """Draws the size (height, width) in pixels that replaces ``size_hw``."""
-        return sample_size(size_hw, self.min_ratio, seed=seed, step=step, index=index)
+        return sample_size(
+            size_hw,
+            self.min_ratio,
+            seed=seed,
+            step=step,
+            index=index,
+            size_divisor=self.size_divisor,
+        )
 
     def smallest(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """The smallest size (height, width) in pixels that can replace ``size_hw``."""
-        return smallest_size(size_hw, self.min_ratio)
+        return smallest_size(size_hw, self.min_ratio, self.size_divisor)
 
     def __repr__(self) -> str:
-        return f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's"
+        lattice = '' if self.size_divisor == 1 else f', multiples of {self.size_divisor}'
+        return f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's{lattice}"

@@ -1,15 +1,27 @@
-"""Random states of its own for a subnet pass."""
+"""Random states that depend on a name alone."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
-__all__ = ['private_random_state']
+from .registry import FUNCTIONS
+
+__all__ = ['private_random_state', 'seed_all', 'seed_worker']
+
+
+def seed_all(key: str) -> None:
+    """Sets python's, numpy's and torch's (all devices) global generators by a name."""
+    seed = random.Random(key).getrandbits(32)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 @contextmanager
@@ -26,13 +38,23 @@ def private_random_state(key: str, device: torch.device) -> Iterator[None]:
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = [device] if device.type == 'cuda' else []
-    seed = random.Random(key).getrandbits(32)
     try:
         with torch.random.fork_rng(devices=devices):
-            random.seed(seed)
-            np.random.seed(seed)
-            torch.manual_seed(seed)
+            seed_all(key)
             yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
+
+
+@FUNCTIONS.register_module()
+def seed_worker(worker_id: int) -> None:
+    """Seeds a data loading worker by its epoch, its rank and itself.
+
+    For ``worker_init_fn`` of a data loader. mmengine's own gives workers the same random numbers in
+    each epoch in which they are started anew.
+
+    Args:
+        worker_id: Which worker; torch has added it to the seed of the epoch.
+    """
+    seed_all(f'mmst.worker:{get_worker_info().seed}:{os.environ.get("RANK", 0)}')

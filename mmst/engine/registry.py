@@ -1,11 +1,13 @@
 """Registries of the scope ``mmst``: configs name their members ``mmst.Name``."""
 
+from mmengine.registry import FUNCTIONS as ROOT_FUNCTIONS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import Registry
 
-__all__ = ['HOOKS', 'INPUT_RULES', 'MODELS', 'SUPERVISIONS']
+__all__ = ['FUNCTIONS', 'HOOKS', 'INPUT_RULES', 'MODELS', 'SUPERVISIONS']
 
+FUNCTIONS = Registry('function', scope='mmst', parent=ROOT_FUNCTIONS)
 HOOKS = Registry('hook', scope='mmst', parent=ROOT_HOOKS)
 MODELS = Registry('model', scope='mmst', parent=ROOT_MODELS)
 SUPERVISIONS = Registry('supervision', scope='mmst')

@@ -6,26 +6,30 @@ import math
 from collections.abc import Mapping
 
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.optim import ApexOptimWrapper, OptimWrapperDict
+from mmengine.optim import ApexOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mmst.core import DepthSpace
+from mmst.core import DepthSpace, weight_factor
+from mmst.core.subset import check_batch_fraction
 
 from .inputs import RandomSmallerInput
 
 __all__ = ['check_run', 'check_settings']
 
-NORM_MODES = ('isolated', 'shared')
+CHOICES = {'norm': ('isolated', 'shared'), 'on_nonfinite': ('stop', 'skip')}
 
 
 def check_settings(
+    *,
     supervision: object,
     inputs: object,
     num_subnets: int,
     weight: float,
     begin: int,
     interval: int,
-    norm: str,
+    batch_fraction: float,
+    weight_schedule: str,
+    **choices: str,
 ) -> None:
     """Raises ValueError if an argument of :class:`~mmst.StimulativeHook` is out of range."""
     for name, config, example in (
@@ -50,8 +54,11 @@ def check_settings(
         raise ValueError(
             f"weight must be a finite number of at least 0, got {weight!r}; 1.0 is the paper's"
         )
-    if norm not in NORM_MODES:
-        raise ValueError(f'norm must be one of {NORM_MODES}, got {norm!r}')
+    check_batch_fraction(batch_fraction)
+    weight_factor(weight_schedule, 0.0)
+    for name, value in choices.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f'{name} must be one of {CHOICES[name]}, got {value!r}')
 
 
 def check_epochs(runner: Runner) -> None:
@@ -76,8 +83,8 @@ def check_run(
 
     Raises:
         TypeError: The kind of optimiser wrapper or model wrapper is not supported.
-        ValueError: Subnets could only repeat the main pass, or would never be trained, or the
-            distributed wrapper records its graph once.
+        ValueError: Subnets could only repeat the main pass, or would never be trained, or the step
+            is compiled, or the distributed wrapper records its graph once.
     """
     if len(space) == 1 and (inputs is None or not inputs.changes_size):
         raise ValueError(
@@ -91,10 +98,22 @@ def check_run(
             f'trained, got none in the {runner.max_iters} iterations of this run; begin earlier '
             'or shorten the interval'
         )
-    if isinstance(runner.optim_wrapper, (OptimWrapperDict, ApexOptimWrapper)):
+    _check_step(runner)
+
+
+def _check_step(runner: Runner) -> None:
+    """Checks that the training step is one whose gradients subnet passes can add to."""
+    if runner.cfg.get('compile'):
+        raise ValueError(
+            f'compile must be off in a stimulated run, got {runner.cfg.compile!r}: a compiled step '
+            'does not see the hook that trains subnets; remove it'
+        )
+    wrapper = runner.optim_wrapper
+    shares_scale = isinstance(wrapper, OptimWrapper)
+    if not shares_scale or isinstance(wrapper, (OptimWrapperDict, ApexOptimWrapper)):
         raise TypeError(
             'optim_wrapper must be a single OptimWrapper or AmpOptimWrapper, got '
-            f'{type(runner.optim_wrapper).__name__}, whose loss scale a subnet pass cannot share'
+            f'{type(wrapper).__name__}, whose loss scale a subnet pass cannot share'
         )
     if not is_model_wrapper(runner.model):
         return

@@ -13,15 +13,30 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmst.core import Subnet, weight_factor
+from mmst.core import sample_images, weight_factor
 
-from .batch import SubnetBatch, subnet_batch
+from .batch import subnet_batch
+from .faults import PassInfo, check_finite, explain_failure
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
+from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
 from .run_checks import check_epochs, check_run, check_settings
 from .subnet_pass import find_stimulated_backbone, train_subnet
 from .summary import count_depth_cost, summarize
 
 __all__ = ['StimulativeHook']
+
+SETTINGS = (
+    'num_subnets',
+    'weight',
+    'begin',
+    'by_epoch',
+    'interval',
+    'batch_fraction',
+    'weight_schedule',
+    'norm',
+    'on_nonfinite',
+)
+"""Arguments that a resumed run should not change, besides the configs."""
 
 
 @HOOKS.register_module()
@@ -50,10 +65,15 @@ class StimulativeHook(Hook):
         begin: First stimulated iteration, or epoch if ``by_epoch``.
         by_epoch: Whether ``begin`` counts epochs, in an epoch-based loop.
         interval: Iterations from one stimulated iteration to the next.
+        batch_fraction: Part of the images of a batch that a subnet sees, in (0, 1], at least one
+            image.
         weight_schedule: ``'constant'``, ``'rising'`` or ``'falling'``: factor of ``weight`` from
             ``begin`` to the end of training, see :func:`mmst.core.weight_factor`.
         norm: ``'isolated'`` keeps subnets out of the running statistics of norm layers,
             ``'shared'`` lets them in.
+        on_nonfinite: What happens when a subnet's loss is not finite: ``'stop'`` raises an error
+            before the optimiser's step; ``'skip'`` leaves the pass out on all ranks and counts it
+            in the log as ``subnet/skipped``. A loss scaler (mixed precision) handles it by itself.
         seed: Seed of the draws. Defaults to the run's.
 
     Raises:
@@ -71,12 +91,24 @@ class StimulativeHook(Hook):
         begin: int = 0,
         by_epoch: bool = False,
         interval: int = 1,
+        batch_fraction: float = 1.0,
         weight_schedule: str = 'constant',
         norm: str = 'isolated',
+        on_nonfinite: str = 'stop',
         seed: int | None = None,
     ) -> None:
-        check_settings(supervision, inputs, num_subnets, weight, begin, interval, norm)
-        weight_factor(weight_schedule, 0.0)
+        check_settings(
+            supervision=supervision,
+            inputs=inputs,
+            num_subnets=num_subnets,
+            weight=weight,
+            begin=begin,
+            interval=interval,
+            batch_fraction=batch_fraction,
+            weight_schedule=weight_schedule,
+            norm=norm,
+            on_nonfinite=on_nonfinite,
+        )
         self.supervision = SUPERVISIONS.build(dict(supervision, _scope_='mmst'))
         self.inputs = None if inputs is None else INPUT_RULES.build(dict(inputs, _scope_='mmst'))
         self.num_subnets = num_subnets
@@ -84,9 +116,15 @@ class StimulativeHook(Hook):
         self.begin = begin
         self.by_epoch = by_epoch
         self.interval = interval
+        self.batch_fraction = batch_fraction
         self.weight_schedule = weight_schedule
         self.norm = norm
+        self.on_nonfinite = on_nonfinite
         self.seed = seed
+        self._configs = {'supervision': dict(supervision), 'inputs': inputs and dict(inputs)}
+        self._settings: dict[str, str] | None = None
+        self._resumed: Mapping[str, str] | None = None
+        self._skipped = 0
         self._handle = None
         self._scalars: dict[str, Tensor | float] = {}
 
@@ -101,6 +139,12 @@ class StimulativeHook(Hook):
         steps = range(self._begin_iter, runner.max_iters, self.interval)
         weights = (self._weight_at(step, runner.max_iters) for step in steps)
         check_run(runner, self._backbone.depth_space, self.inputs, self.weight == 0 or any(weights))
+        self._seed = common_seed(runner.seed) if self.seed is None else self.seed
+        self._settings = self._describe(runner.max_iters)
+        if runner.iter > 0:
+            warn_of_changes(self._resumed, self._settings, runner.logger)
+            skipped = runner.message_hub.log_scalars.get('train/subnet/skipped')
+            self._skipped = int(skipped.current()) if skipped else 0
         self._cost = count_depth_cost(self._backbone, runner.logger)
         self._signature = inspect.signature(self._model.forward)
         self._batch_is_checked = self.inputs is None or self.weight == 0
@@ -110,6 +154,7 @@ class StimulativeHook(Hook):
                 self._cost,
                 num_subnets=self.num_subnets,
                 schedule=self._schedule_text(),
+                batch_fraction=self.batch_fraction,
                 inputs=self.inputs,
                 supervision=self.supervision,
             )
@@ -154,34 +199,63 @@ class StimulativeHook(Hook):
     def _train_subnets(
         self, runner: Runner, inputs: Tensor, data_samples: Sequence[Any], weight: float
     ) -> None:
-        seed = runner.seed if self.seed is None else self.seed
         sums: dict[str, Any] = {}
-        cost = 0.0
+        cost, trained = 0.0, 0
         for index in range(self.num_subnets):
-            draw = {'seed': seed, 'step': runner.iter, 'index': index}
-            subnet = self._backbone.depth_space.sample(**draw)
-            choose_size = self.inputs and functools.partial(self.inputs.sample, **draw)
-            batch = subnet_batch(self._model, inputs, data_samples, choose_size)
-            values = train_subnet(
-                self._model,
-                self._backbone,
-                subnet,
-                batch,
-                supervision=self.supervision,
-                optim_wrapper=runner.optim_wrapper,
-                weight=weight,
-                random_key=f'mmst.pass:{seed}:{runner.iter}:{index}',
-                isolate_norm=self.norm == 'isolated',
-            )
-            for name, value in (*values.items(), *_description(subnet, batch)):
+            subnet = self._backbone.depth_space.sample(**self._draw(runner.iter, index))
+            info = PassInfo(runner.iter, index, subnet)
+            with explain_failure(info):
+                values = self._train_subnet(runner, info, inputs, data_samples, weight)
+            if values is None:
+                self._skipped += 1
+                continue
+            trained += 1
+            for name, value in (*values.items(), *_description(info)):
                 sums[name] = sums.get(name, 0) + value
             if self._cost is not None:
-                cost += self._cost.ratio(subnet) * _area(batch.inputs) / _area(inputs)
-        self._scalars = {name: value / self.num_subnets for name, value in sums.items()}
+                cost += self._cost.ratio(subnet) * _pixels(info.batch.inputs) / _pixels(inputs)
+        self._scalars = {name: value / trained for name, value in sums.items()}
         if self._cost is not None:
             self._scalars['cost'] = cost
         if self.weight_schedule != 'constant':
             self._scalars['weight'] = weight
+        if self.on_nonfinite == 'skip':
+            self._scalars['skipped'] = float(self._skipped)
+
+    def _train_subnet(
+        self,
+        runner: Runner,
+        info: PassInfo,
+        inputs: Tensor,
+        data_samples: Sequence[Any],
+        weight: float,
+    ) -> Mapping[str, Tensor] | None:
+        draw = self._draw(info.step, info.index)
+        choose_size = self.inputs and functools.partial(self.inputs.sample, **draw)
+        images = None
+        if self.batch_fraction < 1:
+            images = sample_images(len(inputs), self.batch_fraction, **draw)
+        info.batch = subnet_batch(self._model, inputs, data_samples, choose_size, images)
+        return train_subnet(
+            self._model,
+            self._backbone,
+            info.subnet,
+            info.batch,
+            supervision=self.supervision,
+            optim_wrapper=runner.optim_wrapper,
+            weight=weight,
+            random_key=f'mmst.pass:{self._seed}:{info.step}:{info.index}',
+            isolate_norm=self.norm == 'isolated',
+            accept=functools.partial(
+                check_finite,
+                info=info,
+                optim_wrapper=runner.optim_wrapper,
+                skip=self.on_nonfinite == 'skip',
+            ),
+        )
+
+    def _draw(self, step: int, index: int) -> dict[str, int]:
+        return {'seed': self._seed, 'step': step, 'index': index}
 
     def _weight_at(self, step: int, max_iters: int) -> float:
         """Weight of the subnet losses in an iteration, 0 if none is trained."""
@@ -190,6 +264,23 @@ class StimulativeHook(Hook):
             return 0.0
         progress = done / (max_iters - self._begin_iter)
         return self.weight * weight_factor(self.weight_schedule, progress)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keeps the settings, to compare them when the run is resumed."""
+        if self._settings is not None:
+            checkpoint[CHECKPOINT_KEY] = self._settings
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Remembers the settings of the run that wrote the checkpoint."""
+        self._resumed = checkpoint.get(CHECKPOINT_KEY)
+
+    def _describe(self, max_iters: int) -> dict[str, str]:
+        """What decides draws, sizes and weights, as text."""
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        settings.update(self._configs, seed=self._seed, space=self._backbone.depth_space)
+        if self.weight_schedule != 'constant':
+            settings['max_iters'] = max_iters
+        return {name: str(value) for name, value in settings.items()}
 
     def _schedule_text(self) -> str:
         every = 'every iteration' if self.interval == 1 else f'every {self.interval} iterations'
@@ -208,10 +299,10 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def _description(subnet: Subnet, batch: SubnetBatch) -> list[tuple[str, float]]:
-    depths = [(f'depth_{stage}', float(d)) for stage, d in enumerate(subnet.depths, start=1)]
-    return [('size', float(min(batch.image_hw))), *depths]
+def _description(info: PassInfo) -> list[tuple[str, float]]:
+    depths = [(f'depth_{stage}', float(d)) for stage, d in enumerate(info.subnet.depths, start=1)]
+    return [('size', float(min(info.batch.image_hw))), *depths]
 
 
-def _area(inputs: Tensor) -> int:
-    return inputs.shape[-2] * inputs.shape[-1]
+def _pixels(inputs: Tensor) -> int:
+    return inputs.shape[0] * inputs.shape[-2] * inputs.shape[-1]

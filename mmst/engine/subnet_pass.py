@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.model import BaseModel
@@ -56,7 +56,8 @@ def train_subnet(
     weight: float,
     random_key: str,
     isolate_norm: bool = True,
-) -> Mapping[str, Tensor]:
+    accept: Callable[[Tensor, Mapping[str, Tensor]], bool] | None = None,
+) -> Mapping[str, Tensor] | None:
     """Adds the gradients of ``weight`` times a subnet's loss to those of the parameters.
 
     The graph is freed before returning. Blocks, norm statistics and random states are as before.
@@ -71,14 +72,19 @@ def train_subnet(
         weight: Weight of the subnet's loss.
         random_key: Names the random states of the pass.
         isolate_norm: Whether running statistics stay the main network's.
+        accept: Decides from the loss and the values whether there is a backward. Defaults to
+            always.
 
     Returns:
-        The unweighted values of the supervision, detached, ``'loss'`` among them.
+        The unweighted values of the supervision, detached, ``'loss'`` among them; None if they were
+        not accepted.
     """
     norm = isolated_norm(model) if isolate_norm else contextlib.nullcontext()
     device = batch.inputs.device
     with active_subnet(backbone, subnet), norm, private_random_state(random_key, device):
         loss, values = supervision.losses(model, batch.inputs, batch.data_samples)
+        if accept is not None and not accept(loss, values):
+            return None
         # Inside active_subnet: activation checkpointing runs the forward again.
         with torch.autocast(device.type, enabled=False):
             _scale(weight * loss, optim_wrapper).backward()

@@ -28,6 +28,7 @@ def summarize(
     *,
     num_subnets: int,
     schedule: str,
+    batch_fraction: float,
     inputs: RandomSmallerInput | None,
     supervision: object,
 ) -> str:
@@ -38,6 +39,7 @@ def summarize(
         cost: Its FLOPs, None if they could not be counted.
         num_subnets: Subnets per stimulated iteration.
         schedule: When and with which weight subnets are trained.
+        batch_fraction: Part of a batch that a subnet sees.
         inputs: Rule of the input size, None for the main network's size.
         supervision: What subnets learn from.
     """
@@ -48,22 +50,27 @@ def summarize(
         'space': f'{len(space)} subnets, {space.rule}, choices {space.choices}, '
         f'depths {space.smallest.depths} to {space.full}',
         'subnets': f'{num_subnets} per stimulated iteration, {schedule}',
-        'inputs': "as large as the main network's" if inputs is None else str(inputs),
+        'inputs': _inputs_text(inputs, batch_fraction),
         'supervision': str(supervision),
-        'extra cost': _expected_cost(space, cost, num_subnets, inputs),
+        'extra cost': _expected_cost(space, cost, num_subnets * batch_fraction, inputs),
     }
     lines = (f'  {name:<12} {value}' for name, value in rows.items())
     return '\n'.join(('Stimulative training', *lines))
 
 
+def _inputs_text(inputs: RandomSmallerInput | None, batch_fraction: float) -> str:
+    size = "as large as the main network's" if inputs is None else str(inputs)
+    return size if batch_fraction == 1 else f'{size}; {batch_fraction:g} of the images of a batch'
+
+
 def _expected_cost(
-    space: DepthSpace, cost: DepthCost | None, num_subnets: int, inputs: RandomSmallerInput | None
+    space: DepthSpace, cost: DepthCost | None, batches: float, inputs: RandomSmallerInput | None
 ) -> str:
     if cost is None:
         return 'unknown'
     depth = cost.expected_ratio(space)
     area = 1.0 if inputs is None else inputs.expected_area_ratio
     return (
-        f"{num_subnets * depth * area:.2f} x the backbone's main pass per stimulated iteration, "
-        f'in FLOPs ({num_subnets} x {depth:.2f} for depth x {area:.2f} for input size)'
+        f"{batches * depth * area:.2f} x the backbone's main pass per stimulated iteration, "
+        f'in FLOPs ({batches:g} x {depth:.2f} for depth x {area:.2f} for input size)'
     )

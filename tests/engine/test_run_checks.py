@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
@@ -25,7 +26,7 @@ def process_group(tmp_path):
 
 def run(model, optim_wrapper=None):
     wrapper = optim_wrapper or OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    return SimpleNamespace(model=model, optim_wrapper=wrapper, max_iters=10)
+    return SimpleNamespace(model=model, optim_wrapper=wrapper, max_iters=10, cfg=Config())
 
 
 def test_ordinary_run_passes(process_group):

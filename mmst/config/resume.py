@@ -1,0 +1,113 @@
+"""Runs that start from a checkpoint, and runs that can be interrupted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import find_latest_checkpoint
+
+from mmst.checkpoints import load_checkpoint
+
+__all__ = ['check_checkpoint', 'make_resumable', 'set_resume']
+
+
+def set_resume(cfg: Config, resume: str) -> Config:
+    """Continues an interrupted run, in place.
+
+    Args:
+        cfg: Config, with its ``work_dir``.
+        resume: ``'auto'`` for the latest checkpoint of ``work_dir`` (a new run if there is
+            none), or a file.
+
+    Returns:
+        ``cfg``.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+    """
+    if resume != 'auto' and '://' not in resume and not Path(resume).is_file():
+        raise FileNotFoundError(
+            f'--resume needs an existing checkpoint, got {resume!r}; leave the path out to '
+            'continue from the latest one in the work dir'
+        )
+    cfg.resume = True
+    cfg.load_from = None if resume == 'auto' else resume
+    return cfg
+
+
+def make_resumable(cfg: Config) -> Config:
+    """Makes a run one that an interruption does not change, in place.
+
+    Random numbers then depend on the seed and the iteration alone, see
+    :class:`mmst.RandomStateHook`; those of data loading workers too, which are started anew in
+    each epoch.
+    """
+    hooks = ConfigDict(cfg.get('default_hooks') or {})
+    hooks.setdefault('random_state', dict(type='mmst.RandomStateHook'))
+    cfg.default_hooks = hooks
+    loader = cfg.get('train_dataloader')
+    # Workers of an iteration-based loop repeat what they did: mmengine loads all batches again.
+    by_epoch = 'max_epochs' in (cfg.get('train_cfg') or {})
+    if loader and by_epoch and loader.get('num_workers', 0) and 'worker_init_fn' not in loader:
+        loader.persistent_workers = False
+        loader.worker_init_fn = dict(type='mmst.seed_worker')
+        loader.pop('disable_subprocess_warning', None)
+    return cfg
+
+
+def check_checkpoint(cfg: Config) -> None:
+    """Reads the local checkpoint that a run of this config will start from, if there is one.
+
+    A resumed run without a seed in its config takes the interrupted run's, in place: mmengine
+    shuffles the data before it reads the checkpoint.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: It is damaged, or not trusted. For a damaged last checkpoint the error names
+            the newest readable one before it.
+    """
+    resume = cfg.get('resume')
+    file = cfg.get('load_from')
+    if file is None and resume and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+        file = find_latest_checkpoint(cfg.work_dir)
+    if file is None or '://' in file:
+        return
+    try:
+        checkpoint = load_checkpoint(file, verify=bool(resume))
+    except (ValueError, FileNotFoundError) as error:
+        if not resume:
+            raise
+        raise type(error)(f'{error}; {_advice(Path(file))}') from None
+    if resume:
+        _take_seed(cfg, checkpoint)
+
+
+def _take_seed(cfg: Config, checkpoint: Any) -> None:
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    randomness = cfg.get('randomness') or {}
+    if meta and meta.get('seed') is not None and randomness.get('seed') is None:
+        cfg.randomness = dict(randomness, seed=meta['seed'])
+
+
+def _advice(damaged: Path) -> str:
+    """Says from which checkpoint of the same folder the run can go on."""
+    last = _number(damaged)
+    files = [file for file in damaged.parent.glob('*.pth') if file != damaged]
+    numbers = {file: _number(file) for file in files}
+    earlier = [file for file in files if numbers[file] >= 0 and (last < 0 or numbers[file] < last)]
+    for file in sorted(earlier, key=numbers.get, reverse=True):
+        try:
+            load_checkpoint(file, verify=True)
+        except ValueError:
+            continue
+        return f'the newest readable checkpoint before it is {file}: continue with --resume {file}'
+    return f'no readable checkpoint before it is in {damaged.parent}; leave --resume out to restart'
+
+
+def _number(file: Path) -> int:
+    """The iteration or epoch that mmengine named a checkpoint by, -1 for other files."""
+    match = re.fullmatch(r'(?:iter|epoch)_(\d+)', file.stem)
+    return int(match[1]) if match else -1
