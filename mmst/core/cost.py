@@ -63,6 +63,9 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
         RuntimeError: An operator of the backbone has no ``meta`` version.
     """
     twin = copy.deepcopy(backbone)
+    for module in twin.modules():
+        # A forward of its own (activation checkpointing) is a closure that runs the original.
+        vars(module).pop('forward', None)
     twin.to('meta')
     twin.train(False)
     names = {module: name for name, module in twin.named_modules()}

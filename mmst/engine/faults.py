@@ -76,7 +76,7 @@ def check_finite(
         all_reduce(finite, 'min')
     if finite:
         return True
-    parts = ', '.join(f'{name}={float(value):g}' for name, value in values.items())
+    parts = ', '.join(f'{name}={value.item():g}' for name, value in values.items())
     message = f'loss of a subnet must be finite, got {parts} in {info}'
     if not skip:
         raise FloatingPointError(

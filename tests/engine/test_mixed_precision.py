@@ -1,0 +1,116 @@
+"""Under autocast and with a loss scaler, subnets do what the main network does."""
+
+import pytest
+import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+from mmst.engine.supervision import GroundTruthSupervision
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class CpuAmpOptimWrapper(AmpOptimWrapper):
+    """mmengine's AmpOptimWrapper, but for its constructor, which asks for an accelerator."""
+
+    def __init__(self, init_scale=1024.0, **settings):
+        OptimWrapper.__init__(self, **settings)
+        self._scale_update_param = None
+        self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=init_scale)
+        self.cast_dtype = torch.bfloat16  # of a CPU's autocast
+
+
+def amp(**settings):
+    optimizer = {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}
+    return {'type': 'CpuAmpOptimWrapper', 'optimizer': optimizer, **settings}
+
+
+def gradients(runner):
+    """Trains for one step; the first momentum buffer is the gradient, without the scale."""
+    runner.train()
+    state = runner.optim_wrapper.optimizer.state
+    return {
+        n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters() if p in state
+    }
+
+
+@pytest.fixture
+def dtypes(monkeypatch):
+    """Records in which type the head computes for subnets."""
+    seen = []
+    losses = GroundTruthSupervision.losses
+
+    def recording(self, model, *args):
+        handle = model.head.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+        try:
+            return losses(self, model, *args)
+        finally:
+            handle.remove()
+
+    monkeypatch.setattr(GroundTruthSupervision, 'losses', recording)
+    return seen
+
+
+def test_subnets_run_in_the_main_networks_precision(make_classifier_runner, hook_config, dtypes):
+    hook = hook_config(num_subnets=2)
+    gradients(make_classifier_runner(hook, max_iters=1, optim_wrapper=amp()))
+    assert dtypes == [torch.bfloat16] * 2
+    gradients(make_classifier_runner(hook, max_iters=1))
+    assert dtypes[2:] == [torch.float32] * 2
+
+
+@pytest.mark.usefixtures('same_draws')
+def test_gradient_under_autocast_is_main_plus_subnets(make_classifier_runner, hook_config):
+    """Weights cast for a subnet are cached by autocast and used by the main network again."""
+    both = gradients(make_classifier_runner(hook_config(), max_iters=1, optim_wrapper=amp()))
+    main = gradients(make_classifier_runner(None, max_iters=1, optim_wrapper=amp()))
+    twice = gradients(
+        make_classifier_runner(hook_config(weight=2.0), max_iters=1, optim_wrapper=amp())
+    )
+    assert len(both) > 40
+    for name, gradient in both.items():
+        subnet = twice[name] - both[name]
+        torch.testing.assert_close(gradient, main[name] + subnet, rtol=2e-2, atol=2e-3, msg=name)
+        assert gradient.dtype == torch.float32
+
+
+@pytest.mark.usefixtures('same_draws')
+def test_scale_does_not_change_the_step(make_classifier_runner, hook_config):
+    hook = hook_config(num_subnets=2)
+    clip = {'max_norm': 0.5}
+    steps = [
+        gradients(
+            make_classifier_runner(
+                hook, max_iters=1, optim_wrapper=amp(init_scale=scale, clip_grad=clip)
+            )
+        )
+        for scale in (1.0, 4096.0)
+    ]
+    for name, gradient in steps[0].items():
+        torch.testing.assert_close(steps[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize('on_nonfinite', ['stop', 'skip'])
+def test_overflow_in_a_subnet_skips_the_step_for_all(
+    make_classifier_runner, hook_config, monkeypatch, on_nonfinite
+):
+    losses = GroundTruthSupervision.losses
+    calls = iter(range(10))
+
+    def overflowing(self, *args):
+        loss, values = losses(self, *args)
+        return loss * (float('inf') if next(calls) == 2 else 1.0), values
+
+    monkeypatch.setattr(GroundTruthSupervision, 'losses', overflowing)
+    hook = hook_config(num_subnets=2, on_nonfinite=on_nonfinite)
+    runner = make_classifier_runner(hook, max_iters=3, optim_wrapper=amp())
+    weights, scales = [runner.model.head.weight.detach().clone()], []
+
+    def record(*args, **kwargs):
+        weights.append(runner.model.head.weight.detach().clone())
+        scales.append(runner.optim_wrapper.loss_scaler.get_scale())
+
+    runner.record.after_train_iter = record
+    runner.train()
+    same = [torch.equal(a, b) for a, b in zip(weights, weights[1:], strict=False)]
+    assert same == [False, True, False]
+    assert scales == [1024.0, 512.0, 512.0]
