@@ -14,7 +14,7 @@ from mmst.core.subset import check_batch_fraction
 
 from .inputs import RandomSmallerInput
 
-__all__ = ['check_run', 'check_settings']
+__all__ = ['check_epochs', 'check_run', 'check_settings', 'check_step']
 
 CHOICES = {'norm': ('isolated', 'shared'), 'on_nonfinite': ('stop', 'skip')}
 
@@ -73,7 +73,7 @@ def check_epochs(runner: Runner) -> None:
 def check_run(
     runner: Runner, space: DepthSpace, inputs: RandomSmallerInput | None, any_pass: bool
 ) -> None:
-    """Checks that subnets can be trained in this run and differ from the main network.
+    """Checks that this run trains subnets, and that they differ from the main network.
 
     Args:
         runner: The run, before its first iteration.
@@ -82,9 +82,7 @@ def check_run(
         any_pass: Whether some iteration of the run trains subnets, by begin, interval and schedule.
 
     Raises:
-        TypeError: The kind of optimiser wrapper or model wrapper is not supported.
-        ValueError: Subnets could only repeat the main pass, or would never be trained, or the step
-            is compiled, or the distributed wrapper records its graph once.
+        ValueError: Subnets could only repeat the main pass, or would never be trained.
     """
     if len(space) == 1 and (inputs is None or not inputs.changes_size):
         raise ValueError(
@@ -98,15 +96,22 @@ def check_run(
             f'trained, got none in the {runner.max_iters} iterations of this run; begin earlier '
             'or shorten the interval'
         )
-    _check_step(runner)
 
 
-def _check_step(runner: Runner) -> None:
-    """Checks that the training step is one whose gradients subnet passes can add to."""
+def check_step(runner: Runner) -> None:
+    """Checks that the training step is one whose gradients subnet passes can add to.
+
+    Args:
+        runner: The run, before its first iteration.
+
+    Raises:
+        TypeError: The kind of optimiser wrapper or model wrapper is not supported.
+        ValueError: The step is compiled, or the distributed wrapper records its graph once.
+    """
     if runner.cfg.get('compile'):
         raise ValueError(
-            f'compile must be off in a stimulated run, got {runner.cfg.compile!r}: a compiled step '
-            'does not see the hook that trains subnets; remove it'
+            f'compile must be off in a stimulated run, got {runner.cfg.compile!r}: every subnet '
+            'and every input size would be compiled anew, far slower than without; remove it'
         )
     wrapper = runner.optim_wrapper
     shares_scale = isinstance(wrapper, OptimWrapper)

@@ -19,7 +19,7 @@ from .batch import subnet_batch
 from .faults import PassInfo, check_finite, explain_failure
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
-from .run_checks import check_epochs, check_run, check_settings
+from .run_checks import check_epochs, check_run, check_settings, check_step
 from .subnet_pass import find_stimulated_backbone, train_subnet
 from .summary import count_depth_cost, summarize
 
@@ -130,6 +130,7 @@ class StimulativeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Checks that model, run and settings go together, and says what will happen."""
+        check_step(runner)
         self._model = _unwrapped(runner.model)
         self._backbone = find_stimulated_backbone(self._model)
         self._begin_iter = self.begin

@@ -1,17 +1,14 @@
 """OpenMMLab's usual options, as edits of a config."""
 
 import pytest
-import torch
 from mmengine.config import Config
 
 from mmst.config import (
-    check_checkpoint,
     disable_validation,
     enable_amp,
     enable_auto_scale_lr,
     load_config,
     options,
-    set_resume,
     set_seed,
     set_work_dir,
 )
@@ -96,34 +93,3 @@ def test_the_learning_rate_follows_the_batch_size():
 def test_auto_scale_lr_needs_a_base_batch_size(settings):
     with pytest.raises(ValueError, match=r'--auto-scale-lr needs auto_scale_lr\.base_batch_size'):
         enable_auto_scale_lr(Config(settings))
-
-
-def test_auto_resume_looks_into_the_work_dir():
-    cfg = set_resume(Config({'load_from': 'old.pth', 'work_dir': 'x'}), 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, None)
-
-
-def test_a_checkpoint_to_resume_from_is_checked(tmp_path):
-    torch.save({}, tmp_path / 'a.pth')
-    cfg = set_resume(Config(), str(tmp_path / 'a.pth'))
-    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'a.pth'))
-    with pytest.raises(FileNotFoundError, match=r"--resume needs an existing checkpoint, got 'b'"):
-        set_resume(Config(), 'b')
-
-
-def test_the_latest_checkpoint_is_read_before_training_starts(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'last.pth'))
-    (tmp_path / 'last.pth').write_bytes(b'PK\x03\x04 and no more')
-    cfg = Config({'resume': True, 'load_from': None, 'work_dir': str(tmp_path)})
-    with pytest.raises(ValueError, match=r'last\.pth.*damaged'):
-        check_checkpoint(cfg)
-
-
-def test_a_new_work_dir_has_nothing_to_check(tmp_path):
-    check_checkpoint(Config({'resume': True, 'load_from': None, 'work_dir': str(tmp_path)}))
-    check_checkpoint(Config({'load_from': 'https://example.org/a.pth'}))
-
-
-def test_a_missing_checkpoint_is_named():
-    with pytest.raises(FileNotFoundError, match=r"an existing file, got 'gone\.pth'"):
-        check_checkpoint(Config({'load_from': 'gone.pth'}))

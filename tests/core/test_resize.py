@@ -99,3 +99,25 @@ def test_padding_does_not_bleed_into_images(sizes):
     for slot, image, (height, width) in zip(result, alone, to_hws, strict=True):
         assert torch.equal(slot[:, :height, :width], resize_batch(image, (height, width))[0])
         assert (slot[:, height:] == 7).all() and (slot[:, :, width:] == 7).all()
+
+
+def test_sizes_on_a_lattice_are_uniform_multiples():
+    draws = [sample_size((100, 150), 0.43, seed=0, step=s, size_divisor=16) for s in range(800)]
+    counts = {side: sum(draw[0] == side for draw in draws) for side in (48, 64, 80, 96)}
+    assert sum(counts.values()) == 800
+    assert all(count == pytest.approx(200, abs=50) for count in counts.values())
+    assert all(width == int(1.5 * height + 0.5) for height, width in draws)
+    assert smallest_size((100, 150), 0.43, 16) == (48, 72)
+
+
+def test_lattice_of_every_pixel_is_the_plain_draw():
+    for step in range(50):
+        draw = {'seed': 3, 'step': step, 'index': 1}
+        assert sample_size((60, 80), **draw) == sample_size((60, 80), **draw, size_divisor=1)
+
+
+def test_lattice_without_a_multiple_is_refused():
+    with pytest.raises(
+        ValueError, match='size_divisor must have a multiple .* got 64 for .* 43 to'
+    ):
+        sample_size((50, 50), 0.86, seed=0, step=0, size_divisor=64)

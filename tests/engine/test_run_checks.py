@@ -4,15 +4,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper, MMDeepSpeedEngineWrapper
 from mmengine.config import Config
-from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.model import (
+    MMDistributedDataParallel,
+    MMFullyShardedDataParallel,
+    MMSeparateDistributedDataParallel,
+)
+from mmengine.optim import (
+    ApexOptimWrapper,
+    OptimWrapper,
+    OptimWrapperDict,
+)
 
-from mmst.core import DepthSpace
-from mmst.engine.inputs import RandomSmallerInput
-from mmst.engine.run_checks import check_run
-
-SPACE = DepthSpace((2, 2))
+from mmst.engine.run_checks import check_step
 
 
 @pytest.fixture
@@ -24,27 +29,27 @@ def process_group(tmp_path):
     torch.distributed.destroy_process_group()
 
 
-def run(model, optim_wrapper=None):
+def run(model, optim_wrapper=None, **cfg):
     wrapper = optim_wrapper or OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    return SimpleNamespace(model=model, optim_wrapper=wrapper, max_iters=10, cfg=Config())
+    return SimpleNamespace(model=model, optim_wrapper=wrapper, cfg=Config(cfg))
 
 
 def test_ordinary_run_passes(process_group):
-    check_run(run(torch.nn.Linear(1, 1)), SPACE, RandomSmallerInput(), True)
+    check_step(run(torch.nn.Linear(1, 1)))
     distributed = MMDistributedDataParallel(torch.nn.Linear(1, 1))
-    check_run(run(distributed), SPACE, RandomSmallerInput(), True)
+    check_step(run(distributed))
 
 
 def test_static_graph_is_refused(process_group):
     model = MMDistributedDataParallel(torch.nn.Linear(1, 1), static_graph=True)
     with pytest.raises(ValueError, match='model_wrapper_cfg.static_graph must be False, got True'):
-        check_run(run(model), SPACE, RandomSmallerInput(), True)
+        check_step(run(model))
 
 
 def test_other_model_wrapper_is_refused(process_group):
     model = MMSeparateDistributedDataParallel(torch.nn.Sequential(torch.nn.Linear(1, 1)))
     with pytest.raises(TypeError, match='must be MMDistributedDataParallel .* got MMSeparate'):
-        check_run(run(model), SPACE, RandomSmallerInput(), True)
+        check_step(run(model))
 
 
 def test_several_optimisers_are_refused():
@@ -53,4 +58,27 @@ def test_several_optimisers_are_refused():
     with pytest.raises(
         TypeError, match='optim_wrapper must be a single OptimWrapper .*, got OptimWrapperDict'
     ):
-        check_run(run(model, wrappers), SPACE, RandomSmallerInput(), True)
+        check_step(run(model, wrappers))
+
+
+@pytest.mark.parametrize('wrapper', [DeepSpeedOptimWrapper, ApexOptimWrapper])
+def test_optimiser_with_a_loss_scale_of_its_own_is_refused(wrapper):
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(TypeError, match=f'single OptimWrapper .*, got {wrapper.__name__}'):
+        check_step(run(model, wrapper.__new__(wrapper)))
+
+
+@pytest.mark.parametrize(
+    'wrapper', [MMFullyShardedDataParallel, MMDeepSpeedEngineWrapper], ids=lambda w: w.__name__
+)
+def test_sharded_model_is_refused(wrapper):
+    optimiser = OptimWrapper(torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.1))
+    model = wrapper.__new__(wrapper)
+    with pytest.raises(TypeError, match=f'must be MMDistributedDataParallel .* {wrapper.__name__}'):
+        check_step(run(model, optimiser))
+
+
+@pytest.mark.parametrize('compile', [True, {'backend': 'eager'}])
+def test_compiled_step_is_refused(compile):
+    with pytest.raises(ValueError, match='compile must be off in a stimulated run, got'):
+        check_step(run(torch.nn.Linear(1, 1), compile=compile))

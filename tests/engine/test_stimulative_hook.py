@@ -137,25 +137,6 @@ def test_weight_follows_its_schedule(make_runner, hook_config):
     assert logged == pytest.approx([1 + math.cos(math.pi * t / 4) for t in range(4)])
 
 
-def test_resumed_draws_are_those_of_the_uninterrupted_run(make_runner, hook_config):
-    checkpoint = {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 2}
-    hooks = {'checkpoint': checkpoint, 'stimulative': hook_config(num_subnets=2)}
-    whole = trained(make_runner(max_iters=4, default_hooks=hooks))
-    resumed = trained(
-        make_runner(
-            max_iters=4,
-            default_hooks=hooks,
-            load_from=f'{whole.work_dir}/iter_2.pth',
-            resume=True,
-        )
-    )
-    keys = ('size', 'depth_1', 'depth_2', 'depth_3', 'depth_4', 'cost')
-    drawn = [[values[key][0] for key in keys] for values in whole.record.subnet]
-    assert len(resumed.record.subnet) == 2
-    assert drawn[2:] == [[values[key][0] for key in keys] for values in resumed.record.subnet]
-    assert drawn[:2] != drawn[2:]
-
-
 def test_logged_values_are_those_of_the_drawn_subnets(make_runner, hook_config):
     runner = make_runner(hook_config(num_subnets=2), max_iters=2)
     runner.train()
@@ -192,10 +173,11 @@ def test_tensorboard_carries_the_values_too(make_runner):
     )
 
 
-def test_start_of_a_run_says_what_will_happen(make_runner, hook_config, capsys):
+def test_start_of_a_run_says_what_will_happen(make_runner, hook_config):
     runner = make_runner(hook_config(num_subnets=3), max_iters=1, log_level='INFO')
     runner.train()
     text = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
+    assert 'Failed to import' not in text  # mmengine looks for mmst.registry
     summary = text[text.index('Stimulative training') :]
     for expected in (
         'mmdet.models.backbones.resnet.ResNet, 4 stages of (2, 2, 2, 2) blocks',

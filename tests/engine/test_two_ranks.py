@@ -1,53 +1,46 @@
 """Two processes with gloo train what one process would, and stay together."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-WORKER = Path(__file__).with_name('rank.py')
 SETTINGS = {
+    'model': 'detector',
     'indices': list(range(8)),
+    'batch_size': 2,
+    'hook': {'num_subnets': 2},
     'max_iters': 1,
     'lr': 0.0,
     'norm_eval': True,
     'with_cp': False,
     'accumulative_counts': 1,
     'find_unused_parameters': False,
+    'diff_rank_seed': False,
 }
 
 
-def run(folder, name, ranks=1, **changes):
-    """Runs the worker once per rank at the same time; returns what each saved."""
-    settings = json.dumps({**SETTINGS, **changes})
-    outs = [folder / f'{name}{rank}.pth' for rank in range(ranks)]
-    processes = []
-    for rank, out in enumerate(outs):
-        environment = {
-            **os.environ,
-            'RANK': str(rank),
-            'LOCAL_RANK': str(rank),
-            'WORLD_SIZE': str(ranks),
-            'OMP_NUM_THREADS': '1',
-        }
-        command = [sys.executable, str(WORKER), str(out), settings]
-        processes.append(
-            subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        )
-    for process in processes:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-3000:]
-    return [torch.load(out, weights_only=True) for out in outs]
+@pytest.fixture
+def run(start_process, tmp_path):
+    """Trains in one process per rank at the same time; returns what each saved."""
+
+    def run(name, ranks=1, **changes):
+        outs = [tmp_path / f'{name}{rank}.pth' for rank in range(ranks)]
+        settings = {**SETTINGS, 'name': name, **changes}
+        processes = [
+            start_process('rank_worker', 'train', out, rank, ranks, settings)
+            for rank, out in enumerate(outs)
+        ]
+        for process in processes:
+            process.join(300)
+            assert process.exitcode == 0
+        return [torch.load(out, weights_only=True) for out in outs]
+
+    return run
 
 
 @pytest.mark.parametrize('find_unused_parameters', [False, True])
-def test_gradients_are_the_mean_over_the_halves(tmp_path, find_unused_parameters):
-    ranks = run(tmp_path, 'rank', ranks=2, find_unused_parameters=find_unused_parameters)
-    halves = [run(tmp_path, f'half{r}', indices=[r, r + 2])[0]['gradients'] for r in (0, 1)]
+def test_gradients_are_the_mean_over_the_halves(run, find_unused_parameters):
+    ranks = run('rank', ranks=2, find_unused_parameters=find_unused_parameters)
+    halves = [run(f'half{r}', indices=[r, r + 2])[0]['gradients'] for r in (0, 1)]
     assert len(ranks[0]['gradients']) > 50
     for name, gradient in ranks[0]['gradients'].items():
         assert torch.equal(gradient, ranks[1]['gradients'][name]), name
@@ -58,13 +51,49 @@ def test_gradients_are_the_mean_over_the_halves(tmp_path, find_unused_parameters
 @pytest.mark.parametrize(
     'changes', [{}, {'accumulative_counts': 2, 'with_cp': True}], ids=['plain', 'accumulating']
 )
-def test_ranks_draw_alike_and_stay_together(tmp_path, changes):
+def test_ranks_draw_alike_and_stay_together(run, changes):
     """Images 0 and 4 have no objects: a rank without ground truth must not fall out of step."""
-    first, second = run(
-        tmp_path, 'rank', ranks=2, max_iters=10, lr=0.01, norm_eval=False, **changes
-    )
-    assert first['depths'] == second['depths']
-    assert len({tuple(depths) for depths in first['depths']}) > 3
+    first, second = run('rank', ranks=2, max_iters=10, lr=0.01, norm_eval=False, **changes)
+    depths = [[draw[1:] for draw in rank['draws']] for rank in (first, second)]
+    assert depths[0] == depths[1]
+    assert len({tuple(draw) for draw in depths[0]}) > 3
     for name, parameter in first['parameters'].items():
         assert torch.equal(parameter, second['parameters'][name]), name
         assert torch.isfinite(parameter).all(), name
+
+
+def test_ranks_with_seeds_of_their_own_draw_alike(run):
+    first, second = run(
+        'rank', ranks=2, model='classifier', max_iters=4, lr=0.01, diff_rank_seed=True
+    )
+    assert (first['seed'], second['seed']) == (7, 8)
+    assert first['draws'] == second['draws']
+    assert len({tuple(draw) for draw in first['draws']}) == 4
+
+
+def test_synchronised_norm_is_that_of_one_process(run):
+    """Norm layers in training mode, statistics over both ranks, for main network and subnets."""
+    data = {'model': 'classifier', 'indices': [0, 1, 2, 3]}
+    first, second = run('ranks', ranks=2, **data)
+    (alone,) = run('alone', batch_size=4, **data)
+    assert first['draws'] == second['draws'] == alone['draws']
+    for name, gradient in first['gradients'].items():
+        assert torch.equal(gradient, second['gradients'][name]), name
+        error = (gradient - alone['gradients'][name]).norm() / gradient.norm()
+        assert error < 1e-3, (name, error)  # single ReLUs may switch
+    for name, buffer in first['buffers'].items():
+        torch.testing.assert_close(buffer, alone['buffers'][name], msg=name)
+
+
+def test_synchronised_norm_keeps_subnets_out_of_its_statistics(run):
+    data = {'model': 'classifier', 'max_iters': 3, 'ranks': 2}
+    stimulated, plain = run('stimulated', **data), run('plain', hook=None, **data)
+    assert len(stimulated[0]['draws']) == 3
+    for name, buffer in plain[0]['buffers'].items():
+        assert torch.equal(stimulated[0]['buffers'][name], buffer), name
+        assert torch.equal(stimulated[1]['buffers'][name], buffer), name
+    assert plain[0]['buffers']['backbone.bn1.num_batches_tracked'] == 3
+
+    first, second = run('training', **{**data, 'max_iters': 10}, lr=0.05)
+    for name, parameter in first['parameters'].items():
+        assert torch.equal(parameter, second['parameters'][name]), name

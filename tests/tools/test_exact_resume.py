@@ -1,8 +1,6 @@
 """A run that is killed and resumed is, bit for bit, the run that was not."""
 
-import multiprocessing
 import random
-import sys
 from pathlib import Path
 
 import pytest
@@ -63,22 +61,16 @@ LOOPS = {
 }
 
 
-@pytest.fixture(scope='module')
-def start():
-    """Starts a run in a new process; returns its exit code and what it printed."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['resume_worker'])
-    import resume_worker
+@pytest.fixture
+def start(start_process):
+    """Trains in a new process; returns its exit code and what it printed."""
 
-    def run(log, *arguments):
-        process = context.Process(target=resume_worker.train, args=(arguments, log))
-        process.start()
+    def start(log, *arguments):
+        process = start_process('resume_worker', 'train', arguments, log)
         process.join(300)
         return process.exitcode, Path(log).read_text()
 
-    yield run
-    sys.path.remove(str(Path(__file__).parent))
+    return start
 
 
 def write_config(tiny, folder, loop, workers):

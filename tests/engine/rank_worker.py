@@ -1,0 +1,140 @@
+"""One process of a distributed run, or the same run alone; started by test_two_ranks.py."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import torch
+from mmdet.utils import register_all_modules
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(f'rank_{path.parent.name}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+shared = load(Path(__file__).parents[1] / 'conftest.py')
+toys = load(Path(__file__).with_name('conftest.py'))
+register_all_modules(init_default_scope=False)
+
+
+@MODELS.register_module()
+class CpuSyncBN(_BatchNorm):
+    """Synchronises statistics as torch's SyncBatchNorm, which refuses tensors of a CPU.
+
+    Ranks have batches of equal size. As in torch, ``track_running_stats`` decides on recording.
+    """
+
+    def _check_input_dim(self, x):
+        pass
+
+    def forward(self, x):
+        if not self.training:
+            return super().forward(x)
+        moments = torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))])
+        if torch.distributed.is_initialized():
+            moments = all_reduce(moments) / torch.distributed.get_world_size()
+        mean, square = moments
+        variance = square - mean.square()
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
+        x = (x - mean[:, None, None]) * (variance[:, None, None] + self.eps).rsqrt()
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def detector(settings):
+    return shared.make_detector_config(
+        choices=(2, 2, 2, 2), norm_eval=settings['norm_eval'], with_cp=settings['with_cp']
+    )
+
+
+def classifier(settings):
+    torch.manual_seed(0)
+    return {'type': 'ToyClassifier', 'norm_cfg': {'type': 'CpuSyncBN', 'requires_grad': True}}
+
+
+def dataset(settings):
+    if settings['model'] == 'classifier':
+        data = toys.Images(len(settings['indices']))
+    else:
+        data = shared.Samples()
+        data.samples = [data.samples[index] for index in settings['indices']]
+    return data
+
+
+def train(out, rank, ranks, settings):
+    """Trains and saves parameters, buffers, last momentum and draws."""
+    torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
+    distributed = ranks > 1
+    if distributed:
+        store = f'file://{out.parent}/{settings["name"]}-store'
+        torch.distributed.init_process_group('gloo', store, rank=rank, world_size=ranks)
+    record = shared.Record()
+    runner = Runner(
+        model=globals()[settings['model']](settings),
+        work_dir=str(out.parent / f'{out.stem}-work'),
+        train_dataloader={
+            'dataset': dataset(settings),
+            'batch_size': settings['batch_size'],
+            'num_workers': 0,
+            'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+            'collate_fn': {'type': 'pseudo_collate'},
+        },
+        train_cfg={'type': 'IterBasedTrainLoop', 'max_iters': settings['max_iters']},
+        optim_wrapper={
+            'type': 'OptimWrapper',
+            'optimizer': {'type': 'SGD', 'lr': settings['lr'], 'momentum': 0.9},
+            'accumulative_counts': settings['accumulative_counts'],
+        },
+        default_hooks={
+            'checkpoint': None,
+            'logger': None,
+            **({'stimulative': {**shared.HOOK, **settings['hook']}} if settings['hook'] else {}),
+        },
+        launcher='pytorch' if distributed else 'none',
+        cfg=wrapper(settings) if distributed else {},
+        custom_hooks=[record],
+        randomness={'seed': 7, 'diff_rank_seed': settings['diff_rank_seed']},
+        default_scope='mmdet',
+        log_level='ERROR',
+        experiment_name=out.stem,
+    )
+    runner.train()
+    model = runner.model.module if distributed else runner.model
+    state = runner.optim_wrapper.optimizer.state
+    draws = [
+        [values[name][0] for name in ('size', *(f'depth_{i}' for i in (1, 2, 3, 4)))]
+        for values in record.subnet
+        if values
+    ]
+    torch.save(
+        {
+            'parameters': dict(model.named_parameters()),
+            'buffers': dict(model.named_buffers()),
+            'gradients': {n: state[p]['momentum_buffer'] for n, p in model.named_parameters()},
+            'draws': draws,
+            'seed': runner.seed,
+        },
+        out,
+    )
+
+
+def wrapper(settings):
+    return {
+        'model_wrapper_cfg': {
+            'type': 'MMDistributedDataParallel',
+            'device_ids': None,
+            'broadcast_buffers': False,
+            'find_unused_parameters': settings['find_unused_parameters'],
+        }
+    }
