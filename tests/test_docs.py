@@ -42,3 +42,12 @@ def test_python_blocks_run(page, capsys):
 
 def _without_losses(line):
     return re.sub(r'\d+\.\d+', '', line)
+
+
+def test_tests_named_as_evidence_exist():
+    text = (DOCS / 'design' / 'training_step.md').read_text()
+    named = re.findall(r'`((?:tests/)?[\w/]+\.py)::(\w+)`', text)
+    assert len(named) > 15
+    for file, test in named:
+        path = ROOT / file if file.startswith('tests/') else ROOT / 'tests' / 'engine' / file
+        assert f'def {test}(' in path.read_text(), f'{file}::{test}'
