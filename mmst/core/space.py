@@ -37,18 +37,16 @@ class Subnet:
         object.__setattr__(self, 'depths', depths)
         if self.kept is None:
             return
+        if not (
+            isinstance(self.kept, Sequence)
+            and len(self.kept) == len(depths)
+            and all(map(_keeps_first, self.kept, depths))
+        ):
+            raise ValueError(
+                'kept must list, for each stage, as many ascending block indices as depths '
+                f'says, beginning with 0; got kept={self.kept!r} with depths={depths!r}'
+            )
         kept = tuple(tuple(stage) for stage in self.kept)
-        for stage, depth in itertools.zip_longest(kept, depths):
-            if (
-                stage is None
-                or depth is None
-                or len(stage) != depth
-                or stage != tuple(sorted({0, *stage}))
-            ):
-                raise ValueError(
-                    'kept must list, for each stage, as many ascending block indices as depths '
-                    f'says, beginning with 0; got kept={self.kept!r} with depths={depths!r}'
-                )
         ordered = tuple(tuple(range(depth)) for depth in depths)
         object.__setattr__(self, 'kept', None if kept == ordered else kept)
 
@@ -111,6 +109,16 @@ class DepthSpace:
         """The subnet with the fewest blocks (of several under the stochastic rule, the ordered)."""
         return Subnet(tuple(options[0] for options in self._options()))
 
+    @property
+    def size(self) -> int:
+        """Number of subnets: ``len(space)``, which Python limits to ``sys.maxsize``."""
+        if self.rule == 'ordered':
+            return math.prod(self.choices)
+        return math.prod(
+            sum(math.comb(full - 1, depth - 1) for depth in options)
+            for full, options in zip(self.full, self._options(), strict=True)
+        )
+
     def sample(self, *, seed: int, step: int, index: int = 0) -> Subnet:
         """Draws a subnet.
 
@@ -160,12 +168,7 @@ class DepthSpace:
             yield Subnet(tuple(len(stage) for stage in kept), kept)
 
     def __len__(self) -> int:
-        if self.rule == 'ordered':
-            return math.prod(self.choices)
-        return math.prod(
-            sum(math.comb(full - 1, depth - 1) for depth in options)
-            for full, options in zip(self.full, self._options(), strict=True)
-        )
+        return self.size
 
     def __contains__(self, subnet: object) -> bool:
         if not isinstance(subnet, Subnet) or len(subnet.depths) != len(self.full):
@@ -194,6 +197,16 @@ class DepthSpace:
             range(full - count + 1, full + 1)
             for full, count in zip(self.full, self.choices, strict=True)
         ]
+
+
+def _keeps_first(stage: object, depth: int) -> bool:
+    """Whether a stage is ``depth`` ascending block indices, the first block's among them."""
+    return (
+        isinstance(stage, Sequence)
+        and len(stage) == depth
+        and all(type(block) is int for block in stage)
+        and tuple(stage) == tuple(sorted({0, *stage}))
+    )
 
 
 def _positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:

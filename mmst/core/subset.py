@@ -24,9 +24,11 @@ def sample_images(
         depend on nothing but the arguments.
 
     Raises:
-        ValueError: ``fraction`` is out of range.
+        ValueError: ``fraction`` is out of range, or there is no image.
     """
     check_batch_fraction(fraction)
+    if count < 1:
+        raise ValueError(f'count must be at least one image to draw from, got {count}')
     size = max(1, int(fraction * count + 0.5))
     draw = random.Random(f'mmst.images:{seed}:{step}:{index}')
     return tuple(sorted(draw.sample(range(count), size)))

@@ -13,17 +13,15 @@ CHECKPOINT_KEY = 'mmst_stimulative'
 """Where a checkpoint keeps the settings of stimulative training."""
 
 
-def warn_of_changes(
-    before: Mapping[str, str] | None, now: Mapping[str, str], logger: Logger
-) -> None:
+def warn_of_changes(before: Mapping[str, str], now: Mapping[str, str], logger: Logger) -> None:
     """Warns that a resumed run will differ from the uninterrupted one, and why.
 
     Args:
-        before: Settings of the interrupted run, None if its checkpoint has none.
+        before: Settings of the interrupted run, empty if its checkpoint has none.
         now: Settings of this run.
         logger: The run's.
     """
-    if before is None:
+    if not before:
         logger.warning(
             'This run resumes one without mmst.StimulativeHook: it will differ from a run that is '
             'stimulated from its start'

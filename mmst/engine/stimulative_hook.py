@@ -142,7 +142,7 @@ class StimulativeHook(Hook):
         check_run(runner, self._backbone.depth_space, self.inputs, self.weight == 0 or any(weights))
         self._seed = common_seed(runner.seed) if self.seed is None else self.seed
         self._settings = self._describe(runner.max_iters)
-        if runner.iter > 0:
+        if runner.iter > 0 and self._resumed is not None:
             warn_of_changes(self._resumed, self._settings, runner.logger)
             skipped = runner.message_hub.log_scalars.get('train/subnet/skipped')
             self._skipped = int(skipped.current()) if skipped else 0
@@ -273,7 +273,7 @@ class StimulativeHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Remembers the settings of the run that wrote the checkpoint."""
-        self._resumed = checkpoint.get(CHECKPOINT_KEY)
+        self._resumed = checkpoint.get(CHECKPOINT_KEY, {})
 
     def _describe(self, max_iters: int) -> dict[str, str]:
         """What decides draws, sizes and weights, as text."""

@@ -31,6 +31,14 @@ def test_stochastic_space_enumerates_each_subset_that_keeps_the_first_block():
     assert len(space) == len(kept) == 8
 
 
+def test_size_of_a_deep_space_is_exact():
+    """ResNeSt-269 has more subnets than len() can tell."""
+    space = DepthSpace((3, 30, 48, 8), rule='stochastic')
+    assert space.size == 2**85
+    assert space.sample(seed=0, step=0) in space
+    assert DepthSpace(RESNET50).size == len(DepthSpace(RESNET50)) == 3 * 4 * 6 * 3
+
+
 @pytest.mark.parametrize('rule', ['ordered', 'stochastic'])
 def test_draws_are_uniform_members(rule):
     space = DepthSpace((3, 4), (1, 3), rule)
@@ -114,6 +122,10 @@ def test_wrong_space_is_refused(arguments, message):
         ((2, 1), ((0, 2), (1,)), 'kept must list'),
         ((2, 1), ((2, 0), (0,)), 'kept must list'),
         ((2, 1), ((0, 1),), 'kept must list'),
+        ((2,), 2, 'kept must list.*got kept=2 with'),
+        ((2,), (0, 1), r'kept must list.*got kept=\(0, 1\)'),
+        ((2,), ((0, 1.5),), 'kept must list'),
+        ((2,), ((0, 'b'),), 'kept must list'),
     ],
 )
 def test_wrong_subnet_is_refused(depths, kept, message):
