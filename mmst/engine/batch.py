@@ -76,12 +76,13 @@ def subnet_batch(
         return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw)
     ratio = min(image_hw) / min(main_hw)
     to_hws = [scale_size(size_hw, ratio) for size_hw in from_hws]
-    padded_hw = task.padded_size(model, to_hws)
+    padded_hw = task.padded_size(model, to_hws, ratio)
+    resizes = [
+        ImageResize(from_hw, to_hw, padded_hw, model.data_preprocessor)
+        for from_hw, to_hw in zip(from_hws, to_hws, strict=True)
+    ]
     return SubnetBatch(
         resize_padded_batch(inputs, from_hws, to_hws, padded_hw, task.pad_value(model)),
-        [
-            task.resize_sample(model, sample, ImageResize(from_hw, to_hw, padded_hw))
-            for sample, from_hw, to_hw in zip(data_samples, from_hws, to_hws, strict=True)
-        ],
+        task.resize_samples(model, data_samples, resizes),
         image_hw,
     )

@@ -7,15 +7,15 @@ without one is an error: silently training on ground truth of the wrong size wou
 
 from __future__ import annotations
 
-import copy
 import importlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmst.core.resize import stack_size
 
@@ -40,16 +40,23 @@ class ImageResize:
         from_hw: Size of the image, without padding.
         to_hw: Its new size.
         padded_hw: New size of the whole batch.
+        preprocessor: The model's data preprocessor, for the settings of its padding.
     """
 
     from_hw: Size
     to_hw: Size
     padded_hw: Size
+    preprocessor: nn.Module
 
     @property
     def factor_xy(self) -> tuple[float, float]:
         """Factors of horizontal and vertical coordinates."""
         return self.to_hw[1] / self.from_hw[1], self.to_hw[0] / self.from_hw[0]
+
+    @property
+    def ratio(self) -> float:
+        """Factor of lengths that have no direction: that of the shorter side."""
+        return min(self.to_hw) / min(self.from_hw)
 
 
 FieldResizer = Callable[[Any, ImageResize], Any]
@@ -89,44 +96,73 @@ def register_ground_truth(
 class Task:
     """What differs between libraries in resizing a batch: sizes, padding, metainfo.
 
-    The defaults fit images that fill the batch.
+    The defaults fit images that fill the batch and a preprocessor with the settings of mmengine's
+    ``ImgDataPreprocessor``, or one that does not pad.
     """
 
     def image_sizes(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> list[Size]:
         """Sizes (height, width) of the B images in ``inputs`` (B, C, H, W), without padding."""
         return [(inputs.shape[-2], inputs.shape[-1])] * len(inputs)
 
-    def padded_size(self, model: BaseModel, sizes_hw: Sequence[Size]) -> Size:
-        """Size that the model's preprocessor gives to a batch of images of such sizes."""
-        return stack_size(sizes_hw)
+    def padded_size(self, model: BaseModel, sizes_hw: Sequence[Size], ratio: float) -> Size:
+        """Size that the model's preprocessor gives to a batch of images of such sizes.
+
+        Args:
+            model: The model.
+            sizes_hw: Sizes of the images.
+            ratio: Their scale, for a preprocessor that pads to a fixed size.
+        """
+        return _ceil_to_divisor(stack_size(sizes_hw), model.data_preprocessor)
 
     def pad_value(self, model: BaseModel) -> float:
         """What the model's preprocessor fills the padding with."""
-        return 0.0
+        return getattr(model.data_preprocessor, 'pad_value', 0.0)
 
-    def resize_metainfo(
-        self, model: BaseModel, metainfo: dict[str, Any], resize: ImageResize
-    ) -> dict[str, Any]:
+    def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
         """Returns the entries of a data sample's metainfo that change with the resize."""
-        return {}
+        result = {
+            'img_shape': resize.to_hw,
+            'pad_shape': _ceil_to_divisor(resize.to_hw, resize.preprocessor),
+            'batch_input_shape': resize.padded_hw,
+        }
+        if 'scale_factor' in metainfo:
+            factors = zip(metainfo['scale_factor'], resize.factor_xy, strict=True)
+            result['scale_factor'] = tuple(old * new for old, new in factors)
+        return {name: value for name, value in result.items() if name in metainfo}
 
-    def resize_sample(
-        self, model: BaseModel, sample: BaseDataElement, resize: ImageResize
-    ) -> BaseDataElement:
-        """Returns a copy of a data sample that fits the resized image.
+    def resize_samples(
+        self,
+        model: BaseModel,
+        data_samples: Sequence[BaseDataElement],
+        resizes: Sequence[ImageResize],
+    ) -> list[BaseDataElement]:
+        """Returns copies of B data samples that fit the B resized images.
+
+        Overridden where a field cannot follow the resize by itself.
 
         Raises:
-            ValueError: No function is registered for a field of the sample.
+            ValueError: No function is registered for a field of a sample.
         """
-        result = resize_element(type(sample), sample, resize)
-        result.set_metainfo(self.resize_metainfo(model, sample.metainfo, resize))
-        return result
+        results = []
+        for sample, resize in zip(data_samples, resizes, strict=True):
+            result = resize_element(type(sample), sample, resize)
+            result.set_metainfo(self.resize_metainfo(sample.metainfo, resize))
+            results.append(result)
+        return results
+
+
+def _ceil_to_divisor(size_hw: Size, preprocessor: nn.Module) -> Size:
+    divisor = getattr(preprocessor, 'pad_size_divisor', 1)
+    height, width = (math.ceil(side / divisor) * divisor for side in size_hw)
+    return height, width
 
 
 def resize_element(
     sample_type: type, element: BaseDataElement, resize: ImageResize, path: str = ''
 ) -> BaseDataElement:
     """Returns a copy of an element, each field resized by the function registered for it.
+
+    Entries of the metainfo are shared with it: they are replaced, never modified.
 
     Args:
         sample_type: Class of the data sample that contains the element.
@@ -137,7 +173,10 @@ def resize_element(
     Raises:
         ValueError: No function is registered for a field.
     """
-    result = type(element)(metainfo=copy.deepcopy(element.metainfo))
+    result = type(element)()
+    for name, value in element.metainfo_items():
+        # Not set_metainfo: it copies raw annotations, at more cost than all else here.
+        result.set_field(value, name, field_type='metainfo')
     for name in sorted(element.keys()):
         value = element.get(name)
         resizer = _find_field(sample_type, path + name)

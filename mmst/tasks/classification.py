@@ -1,0 +1,27 @@
+"""Ground truth of mmpretrain: labels of whole images."""
+
+from __future__ import annotations
+
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmst.engine.task import ImageResize, Task, register_ground_truth, register_task
+
+__all__ = ['ClassificationTask', 'copy_labels']
+
+
+@register_task(DataSample)
+class ClassificationTask(Task):
+    """Images fill the batch; padding between images of different sizes is resized with them.
+
+    ``img_shape`` says nothing about it: transforms of torchvision do not keep it up to date.
+    """
+
+
+@register_ground_truth(DataSample, 'gt_label', 'gt_score')
+def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
+    """Copies the labels of an image, of shape (n,), or its scores, of shape (number of classes,).
+
+    Scores may be soft: mixed by a batch augmentation, which the smaller images went through too.
+    """
+    return labels.clone()

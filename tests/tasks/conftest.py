@@ -1,0 +1,43 @@
+"""A subnet pass on a smaller batch, through a real model of any library."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+
+from mmst.core import Subnet
+from mmst.engine.random_state import private_random_state
+from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.supervision import GroundTruthSupervision
+
+
+@pytest.fixture
+def train_on():
+    """Trains a subnet on a batch; returns its values and which parameters got no gradient."""
+
+    def train(model, batch, depths=(1, 2, 1, 2)):
+        model.zero_grad()
+        values = train_subnet(
+            model,
+            model.backbone,
+            Subnet(depths),
+            batch,
+            supervision=GroundTruthSupervision(),
+            optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
+            weight=1.0,
+            random_key='key',
+        )
+        idle = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+        return values, idle
+
+    return train
+
+
+@pytest.fixture
+def loss_of():
+    """The losses of the main network on a batch, with the random states of a subnet pass."""
+
+    def loss(model, data):
+        with private_random_state('key', torch.device('cpu')), torch.no_grad():
+            return model.parse_losses(model.forward(**data, mode='loss'))[1]
+
+    return loss

@@ -1,0 +1,149 @@
+"""Labels of whole images stay what they are; the images are those of mmpretrain's pipeline."""
+
+import copy
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.hub import get_config
+from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmpretrain.structures import DataSample, MultiTaskDataSample
+from mmpretrain.utils import register_all_modules
+
+from mmst.engine.batch import subnet_batch
+from mmst.engine.inputs import RandomSmallerInput
+
+HALF = RandomSmallerInput(0.5).smallest
+MEAN = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
+
+
+@pytest.fixture(autouse=True)
+def mmpretrain_scope(mmdet_scope):
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+@pytest.fixture
+def make_classifier():
+    """mmpretrain's ResNet-18 for ImageNet with five classes."""
+
+    def make(train_cfg=None, **preprocessor):
+        model = get_config('mmpretrain::resnet/resnet18_8xb32_in1k.py').model
+        model.backbone.update(type='mmst.STBackbone', wraps='ResNet')
+        model.head.update(num_classes=5, topk=(1,))
+        model.update(
+            data_preprocessor={**MEAN, 'num_classes': 5, **preprocessor}, train_cfg=train_cfg
+        )
+        torch.manual_seed(0)
+        model = MODELS.build(model)
+        model.init_weights()
+        return model.train()
+
+    return make
+
+
+@pytest.fixture
+def infos(tmp_path):
+    """Data infos as mmpretrain's data sets give them, with one label or several."""
+    infos = []
+    for seed, labels in enumerate([3, [0, 4], 1]):
+        path = str(tmp_path / f'{seed}.png')
+        rng = np.random.default_rng(seed)
+        mmcv.imwrite(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8), path)
+        infos.append({'img_path': path, 'gt_label': labels, 'sample_idx': seed})
+    return infos
+
+
+def pipeline_batch(model, infos, size):
+    """What mmpretrain's pipeline and preprocessor make of the images at a (width, height)."""
+    pipeline = Compose(
+        [
+            TRANSFORMS.build(transform)
+            for transform in (
+                {'type': 'LoadImageFromFile', 'to_float32': True},
+                {'type': 'Resize', 'scale': size},
+                {'type': 'PackInputs'},
+            )
+        ]
+    )
+    raw = pseudo_collate([pipeline(copy.deepcopy(info)) for info in infos])
+    return model.data_preprocessor(raw, training=True)
+
+
+@pytest.mark.parametrize('divisor', [1, 32])
+def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(make_classifier, infos, divisor):
+    model = make_classifier(pad_size_divisor=divisor, pad_value=1.5)
+    main = pipeline_batch(model, infos, (96, 64))
+    small = subnet_batch(model, **main, choose_size=HALF)
+    native = pipeline_batch(model, infos, (48, 32))
+    assert small.inputs.shape[-2:] == (32, 48 if divisor == 1 else 64)
+    torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
+    for sample, ours, theirs in zip(
+        main['data_samples'], small.data_samples, native['data_samples'], strict=True
+    ):
+        assert ours.gt_label.tolist() == theirs.gt_label.tolist()
+        assert ours.gt_label.data_ptr() != sample.gt_label.data_ptr()
+        assert ours.metainfo == theirs.metainfo
+    assert [len(sample.gt_label) for sample in small.data_samples] == [1, 2, 1]
+
+
+def test_mixed_images_and_their_soft_scores_are_not_mixed_again(make_classifier, infos):
+    augments = [{'type': 'Mixup', 'alpha': 1.0}, {'type': 'CutMix', 'alpha': 1.0}]
+    model = make_classifier(train_cfg={'augments': augments})
+    infos = [{**info, 'gt_label': index} for index, info in enumerate(infos)]
+    np.random.seed(3)
+    main = pipeline_batch(model, infos, (96, 64))
+    state = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
+    small = subnet_batch(model, **main, choose_size=HALF)
+    assert torch.equal(torch.random.get_rng_state(), state[0])
+    assert np.random.get_state()[1].tolist() == state[1]
+    expected = torch.nn.functional.interpolate(main['inputs'], size=(32, 48), mode='bilinear')
+    torch.testing.assert_close(small.inputs, expected)
+    for sample, ours in zip(main['data_samples'], small.data_samples, strict=True):
+        assert torch.equal(ours.gt_score, sample.gt_score)
+        assert ours.gt_score.data_ptr() != sample.gt_score.data_ptr()
+    assert any(0 < sample.gt_score.max() < 1 for sample in small.data_samples)
+
+
+def test_images_of_different_sizes_are_padded_before_they_are_resized(make_classifier, infos):
+    model = make_classifier()
+    raw = {
+        'inputs': [torch.full((3, 64, 96), 200.0), torch.full((3, 32, 64), 100.0)],
+        'data_samples': [DataSample().set_gt_label(1), DataSample().set_gt_label(2)],
+    }
+    main = model.data_preprocessor(raw, training=True)
+    small = subnet_batch(model, **main, choose_size=HALF)
+    assert small.inputs.shape == (2, 3, 32, 48)
+    assert (small.inputs[1, :, 16:] == 0).all()
+    assert (small.inputs[1, :, :, 32:] == 0).all()
+    assert (small.inputs[1, :, :15, :31] == main['inputs'][1, :, :1, :1]).all()
+
+
+def test_targets_of_other_trainings_are_refused(make_classifier, infos):
+    model = make_classifier()
+    main = pipeline_batch(model, infos, (96, 64))
+    for sample in main['data_samples']:
+        sample.set_mask(torch.ones(4, 4))
+    with pytest.raises(ValueError, match=r"field 'mask' in a DataSample.*@mmst"):
+        subnet_batch(model, **main, choose_size=HALF)
+    with pytest.raises(TypeError, match=r'got mmpretrain.*MultiTaskDataSample.*inputs=None'):
+        subnet_batch(model, main['inputs'], [MultiTaskDataSample()] * 3, choose_size=HALF)
+
+
+def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
+    make_classifier, infos, train_on, loss_of
+):
+    model = make_classifier()
+    infos = [{**info, 'gt_label': index} for index, info in enumerate(infos)]
+    main = pipeline_batch(model, infos, (96, 64))
+    small = subnet_batch(model, **main, choose_size=HALF)
+    full, idle = train_on(model, small, depths=(2, 2, 2, 2))
+    assert not idle
+    expected = loss_of(model, pipeline_batch(model, infos, (48, 32)))
+    torch.testing.assert_close(full['loss'], expected['loss'], rtol=1e-4, atol=1e-4)
+    values, idle = train_on(model, small, depths=(1, 2, 2, 1))
+    assert torch.isfinite(values['loss'])
+    assert {name.split('.')[1] for name in idle} == {'layer1', 'layer4'}
