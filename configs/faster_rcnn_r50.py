@@ -1,4 +1,4 @@
-# Faster R-CNN R50-FPN, plain training with AdamW: ST++ Table VI, "base" unless --weights is given.
+# Faster R-CNN R50-FPN, plain training with AdamW: ST++ Table VI.
 _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 
 custom_imports = dict(imports=['mmst'], allow_failed_imports=False)

@@ -10,20 +10,42 @@ import torch
 from mmengine.config import Config
 
 from mmst.checkpoints import load_checkpoint
+from mmst.config import layout_of, load_config
 from mmst.mini import make_mini_data
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
-FASTER_RCNN = [
-    ('faster_rcnn_r50', 'AdamW', False),
-    ('faster_rcnn_r50_st', 'AdamW', True),
-    ('faster_rcnn_r50_sgd', 'SGD', False),
-    ('faster_rcnn_r50_st_sgd', 'SGD', True),
-]
-# ST++ Tables VI and VII.
-OPTIMIZERS = {
+DETECTORS = ('faster_rcnn', 'cascade_rcnn', 'fcos', 'atss', 'mask_rcnn', 'panoptic_fpn')
+OTHERS = ('fpn_cityscapes', 'simple_baseline_pose')
+PLAIN = [f'{name}_r50' for name in (*DETECTORS, *OTHERS)]
+SGD = [f'{name}_r50_sgd' for name in DETECTORS]
+
+# The paper's Tables VI to XIII: learning rate and weight decay per optimiser.
+DETECTION = {
     'AdamW': {'type': 'AdamW', 'lr': 1e-4, 'weight_decay': 0.1},
     'SGD': {'type': 'SGD', 'lr': 0.02, 'momentum': 0.9, 'weight_decay': 1e-4},
 }
+OPTIMIZERS = {
+    **{name: DETECTION['AdamW'] for name in PLAIN[:6]},
+    **{name: DETECTION['SGD'] for name in SGD},
+    'fpn_cityscapes_r50': {'type': 'AdamW', 'lr': 5e-4, 'weight_decay': 0.05},
+    'simple_baseline_pose_r50': {'type': 'Adam', 'lr': 5e-4},
+}
+LENGTHS = {
+    'fpn_cityscapes_r50': {'max_iters': 80000},
+    'simple_baseline_pose_r50': {'max_epochs': 210},
+}
+
+METRICS = {
+    'faster_rcnn_r50': {'coco/bbox_mAP'},
+    'mask_rcnn_r50': {'coco/bbox_mAP', 'coco/segm_mAP'},
+    'panoptic_fpn_r50': {'coco_panoptic/PQ', 'coco_panoptic/SQ', 'coco_panoptic/RQ'},
+    'fpn_cityscapes_r50': {'mIoU', 'mAcc'},
+    'simple_baseline_pose_r50': {'coco/AP', 'coco/AR'},
+}
+
+
+def stimulated(name):
+    return name.replace('_r50', '_r50_st')
 
 
 def load(name):
@@ -31,65 +53,109 @@ def load(name):
 
 
 def test_every_config_is_covered():
-    assert {path.stem for path in CONFIGS.glob('*.py')} == {name for name, *_ in FASTER_RCNN}
+    expected = {*PLAIN, *SGD, *map(stimulated, PLAIN), *map(stimulated, SGD)}
+    assert {path.stem for path in CONFIGS.glob('*.py')} == expected
 
 
-@pytest.mark.parametrize(('name', 'optimizer', 'stimulative'), FASTER_RCNN)
-def test_recipe_is_the_papers(name, optimizer, stimulative):
+@pytest.mark.parametrize('name', [*PLAIN, *SGD])
+def test_recipe_is_the_papers(name):
     cfg = load(name)
-    assert cfg.optim_wrapper.optimizer == OPTIMIZERS[optimizer]
-    assert cfg.train_cfg.max_epochs == 12
-    assert (cfg.model.backbone.type == 'mmst.STBackbone') == stimulative
-    assert ('stimulative' in cfg.default_hooks) == stimulative
-    if stimulative:
-        assert cfg.model.backbone.choices == (1, 2, 4, 1)
-        hook = cfg.default_hooks.stimulative
-        assert (hook.num_subnets, hook.weight, hook.inputs.min_ratio) == (1, 1.0, 0.43)
-        assert hook.supervision.type == 'mmst.GroundTruthSupervision'
+    optimizer = dict(cfg.optim_wrapper.optimizer)
+    optimizer.pop('_scope_', None)
+    assert optimizer == OPTIMIZERS[name]
+    for key, value in LENGTHS.get(name, {'max_epochs': 12}).items():
+        assert cfg.train_cfg[key] == value
+    assert cfg.model.backbone.type == 'ResNet'
+    assert cfg.model.backbone.get('style', 'pytorch') == 'pytorch'
+    assert cfg.model.backbone.init_cfg.checkpoint == 'torchvision://resnet50'
+    assert 'stimulative' not in cfg.default_hooks
 
 
-@pytest.mark.parametrize('optimizer', ['', '_sgd'])
-def test_stimulative_config_differs_in_nothing_else(optimizer):
-    plain, stimulative = load(f'faster_rcnn_r50{optimizer}'), load(f'faster_rcnn_r50_st{optimizer}')
-    del stimulative.default_hooks['stimulative'], stimulative.model.backbone['choices']
-    stimulative.model.backbone.type = stimulative.model.backbone.pop('wraps')
-    assert stimulative.to_dict() == plain.to_dict()
+@pytest.mark.parametrize('name', [*PLAIN, *SGD])
+def test_stimulative_config_differs_in_nothing_else(name):
+    plain, cfg = load(name), load(stimulated(name))
+    hook = cfg.default_hooks.pop('stimulative')
+    assert hook == cfg.pop('stimulative')
+    assert (hook.num_subnets, hook.weight, hook.inputs.min_ratio) == (1, 1.0, 0.43)
+    assert hook.supervision.type == 'mmst.GroundTruthSupervision'
+    assert cfg.model.backbone.pop('choices') == (1, 2, 4, 1)
+    assert cfg.model.backbone.type == 'mmst.STBackbone'
+    cfg.model.backbone.type = cfg.model.backbone.pop('wraps')
+    if 'pose' in name:
+        assert cfg.model.data_preprocessor.pop('pad_size_divisor') == 32
+        pipeline = cfg.train_dataloader.dataset.pipeline
+        for transform in pipeline:
+            transform.pop('_scope_', None)
+        assert pipeline[-1].pop('pack_transformed') is True
+    assert cfg.to_dict() == plain.to_dict()
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    return make_mini_data('coco', tmp_path_factory.mktemp('mini') / 'coco', num_train=6, num_val=2)
+    """Mini data in the layout of a config, drawn once for each layout."""
+    folder = tmp_path_factory.mktemp('mini')
+
+    def draw(config):
+        layout = layout_of(load_config(str(config)))
+        root = folder / layout
+        return root if root.exists() else make_mini_data(layout, root, num_train=6, num_val=2)
+
+    return draw
 
 
-@pytest.mark.parametrize('name', [name for name, *_ in FASTER_RCNN])
-def test_config_trains_resumes_and_is_tested_on_mini_data(run_tool, data, tmp_path, name):
-    config, work_dir = CONFIGS / f'{name}.py', tmp_path / 'run'
-    common = ('--mini', '--data-root', data, '--work-dir', work_dir)
-    run_tool('train', config, *common, '--max-iters', 1, '--seed', 0)
-    run_tool('train', config, *common, '--max-iters', 2, '--seed', 0, '--resume')
-    checkpoint = load_checkpoint(work_dir / 'iter_2.pth')
-    assert checkpoint['meta']['iter'] == 2
-    assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values())
-    scalars = [
+@pytest.fixture
+def logged():
+    """What a run has logged, line by line."""
+    return lambda work_dir: [
         json.loads(line)
         for log in sorted(work_dir.glob('*/vis_data/scalars.json'))
         for line in log.read_text().splitlines()
     ]
-    iterations = [line for line in scalars if 'loss_rpn_cls' in line]
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        *PLAIN,
+        *map(stimulated, PLAIN),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in (*SGD, *map(stimulated, SGD))),
+    ],
+)
+def test_config_trains_and_validates_on_mini_data(run_tool, data, logged, tmp_path, name):
+    config, work_dir = CONFIGS / f'{name}.py', tmp_path / 'run'
+    common = ('--mini', '--data-root', data(config), '--work-dir', work_dir, '--seed', 0)
+    light = ('--cfg-options', 'default_hooks.checkpoint.save_optimizer=False')
+    run_tool('train', config, *common, '--max-iters', 2, *light)
+    checkpoint = load_checkpoint(work_dir / 'iter_2.pth')
+    assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values())
+    lines = logged(work_dir)
+    iterations = [line for line in lines if 'loss' in line]
     assert [line['iter'] for line in iterations] == [1, 2]
-    assert all(('subnet/loss_cls' in line) == ('_st' in name) for line in iterations)
+    assert all(('subnet/loss' in line) == ('_st' in name) for line in iterations)
+    metrics = METRICS.get(name.replace('_st', '').replace('_sgd', ''), METRICS['faster_rcnn_r50'])
+    assert metrics <= set(lines[-1])
+
+
+@pytest.mark.parametrize('name', [stimulated(name) for name in METRICS])
+def test_config_resumes_and_its_subnets_are_tested(run_tool, data, logged, tmp_path, name):
+    config, work_dir = CONFIGS / f'{name}.py', tmp_path / 'run'
+    common = ('--mini', '--data-root', data(config), '--work-dir', work_dir)
+    train = ('train', config, *common, '--seed', 0, '--no-validate')
+    run_tool(*train, '--max-iters', 1)
+    run_tool(*train, '--max-iters', 2, '--resume')
+    assert [line['iter'] for line in logged(work_dir) if 'loss' in line] == [1, 2]
 
     out = tmp_path / 'metrics.json'
     options = ('--depths', '3,3,4,3', '--recalibrate', 1, '--out', out)
     run_tool('test', config, work_dir / 'iter_2.pth', *common, *options)
-    assert out.is_file()
+    assert METRICS[name.replace('_st', '')] <= set(json.loads(out.read_text()))
 
 
 def test_detection_needs_no_other_task_library(data, tmp_path):
     without = 'sys.modules.update(mmseg=None, mmpose=None, mmpretrain=None)'
     code = f"import runpy, sys; {without}; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     config, tool = CONFIGS / 'faster_rcnn_r50_st.py', CONFIGS.parent / 'tools' / 'train.py'
-    options = ['--mini', '--data-root', data, '--work-dir', tmp_path, '--max-iters', '1']
+    options = ['--mini', '--data-root', data(config), '--work-dir', tmp_path, '--max-iters', '1']
     command = [sys.executable, '-c', code, tool, config, *options, '--no-validate']
     result = subprocess.run([*map(str, command)], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]

@@ -1,0 +1,6 @@
+# ATSS R50-FPN, plain training with AdamW: ST++ Table VI.
+_base_ = 'mmdet::atss/atss_r50_fpn_1x_coco.py'
+
+custom_imports = dict(imports=['mmst'], allow_failed_imports=False)
+
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=0.1))

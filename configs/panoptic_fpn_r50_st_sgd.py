@@ -1,0 +1,5 @@
+# Panoptic FPN R50-FPN with ST* and SGD: ST++ Tables VIII to XI with --weights st.
+_base_ = ['./panoptic_fpn_r50_sgd.py', './_base_/stimulative.py']
+
+model = dict(backbone=dict(type='mmst.STBackbone', wraps='ResNet', choices=(1, 2, 4, 1)))
+default_hooks = dict(stimulative={{_base_.stimulative}})
