@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # From the inside out; a layer may import itself and the ones before it.
-LAYERS = ('core', 'checkpoints', 'engine', 'models', 'tasks', 'mini', 'config', 'analysis')
+LAYERS = (
+    'core',
+    'checkpoints',
+    'engine',
+    'models',
+    'tasks',
+    'mini',
+    'config',
+    'analysis',
+    'benchmark',
+)
 TASK_LIBRARIES = {'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'mmcv'}
 CORE_MAY_IMPORT = {*sys.stdlib_module_names, 'torch', 'mmst'}
 

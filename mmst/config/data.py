@@ -68,7 +68,7 @@ def check_data_files(cfg: Config, loaders: tuple[str, ...]) -> None:
                 continue
             for option, path in _named_files(dataset, loads_images):
                 where = f'{option} of {loader} ({type_name(dataset)})'
-                _check_file(Path(dataset.data_root) / path, where)
+                _check_file(path, where)
 
 
 def _data_root(cfg: Config) -> str:
@@ -107,7 +107,7 @@ def _is_local(dataset: ConfigDict) -> bool:
     return bool(root) and '://' not in root and backend in ('local', 'disk')
 
 
-def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, str]]:
+def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, Path]]:
     named = [('ann_file', dataset.get('ann_file'))]
     prefix = dataset.get('data_prefix')
     if loads_images and isinstance(prefix, dict):
@@ -115,7 +115,12 @@ def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, str
         named += [(f'data_prefix.{key}', prefix[key]) for key in prefix if key.startswith('img')]
     elif loads_images:
         named.append(('data_prefix', prefix))
-    return [(name, path) for name, path in named if path and isinstance(path, str)]
+    root = Path(dataset.data_root)
+    files = [(name, root / path) for name, path in named if path and isinstance(path, str)]
+    detections = dataset.get('bbox_file')
+    if detections and '://' not in detections:  # mmpose does not look for it under data_root
+        files.append(('bbox_file', Path(detections)))
+    return files
 
 
 def _check_file(path: Path, what: str) -> None:

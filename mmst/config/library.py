@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import LOADERS
+from .walk import LOADERS, datasets, transforms, type_name
 
 __all__ = ['LIBRARIES', 'Library', 'apply_library_defaults', 'library_of']
 
@@ -50,6 +50,8 @@ LIBRARIES = {
 }
 
 PLAIN = Library('mmengine', extra='')
+
+_PANOPTIC_TYPES = {'LoadPanopticAnnotations', 'CocoPanopticMetric'}
 
 
 def library_of(cfg: Config) -> Library:
@@ -88,8 +90,13 @@ def apply_library_defaults(
 
     Returns:
         ``cfg``.
+
+    Raises:
+        ImportError: The config's library is not installed, or what panoptic data need.
+        ValueError: ``default_scope`` names something that mmst does not know.
     """
     library = library_of(cfg)
+    _check_panopticapi(cfg)
     if library.scope == 'mmpretrain':
         _set_loader_defaults(cfg)
     if library.scope == 'mmpose' and cfg.get('preprocess_cfg'):
@@ -103,6 +110,18 @@ def apply_library_defaults(
         if not persistent_workers or not loader.get('num_workers', 0):
             loader.persistent_workers = False
     return cfg
+
+
+def _check_panopticapi(cfg: Config) -> None:
+    """Refuses panoptic data where what reads and rates it is missing: mmdet does not require it."""
+    nodes = [dataset.get('pipeline') for dataset in datasets(cfg)]
+    nodes += [cfg.get('val_evaluator'), cfg.get('test_evaluator')]
+    needing = sorted(_PANOPTIC_TYPES & {type_name(node) for node in transforms(nodes)})
+    if needing and importlib.util.find_spec('panopticapi') is None:
+        raise ImportError(
+            f'{" and ".join(needing)} of this config need panopticapi, which is not installed: '
+            'pip install panopticapi-lite'
+        )
 
 
 def _set_loader_defaults(cfg: Config) -> None:

@@ -18,6 +18,7 @@ __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of'
 LAYOUTS = {
     'mmdet.CocoDataset': 'coco',
     'mmdet.CocoPanopticDataset': 'coco_panoptic',
+    'mmpose.CocoDataset': 'coco_keypoints',
     'mmseg.CityscapesDataset': 'cityscapes',
     'mmpretrain.ImageNet': 'imagenet',
     'mmpretrain.CIFAR10': 'cifar10',
@@ -36,7 +37,7 @@ class MiniSettings:
     Attributes:
         num_train: Number of generated training images.
         num_val: Number of generated validation images.
-        scale: Image scale, (width, height).
+        scale: Image scale, (width, height); in pose estimation the size of a person's crop.
         batch_size: Images per training iteration.
         num_workers: Worker processes per dataloader.
         max_iters: Length of the training in iterations.
@@ -55,16 +56,37 @@ class MiniSettings:
     num_rois: int | None = None
 
 
+_DETECTION = MiniSettings(
+    num_train=240,
+    num_val=40,
+    scale=(160, 128),
+    batch_size=2,
+    num_workers=1,
+    max_iters=180,
+    lr={'AdamW': 5e-4, 'SGD': 0.01},
+    num_rois=128,
+)
+
 MINI_SETTINGS = {
-    'coco': MiniSettings(
+    'coco': _DETECTION,
+    'coco_panoptic': _DETECTION,
+    'coco_keypoints': MiniSettings(
         num_train=240,
         num_val=40,
-        scale=(160, 128),
-        batch_size=2,
+        scale=(96, 128),
+        batch_size=8,
+        num_workers=1,
+        max_iters=400,
+        lr={'Adam': 1e-3, 'AdamW': 1e-3},
+    ),
+    'cityscapes': MiniSettings(
+        num_train=120,
+        num_val=24,
+        scale=(384, 192),
+        batch_size=4,
         num_workers=1,
         max_iters=180,
         lr={'AdamW': 5e-4, 'SGD': 0.01},
-        num_rois=128,
     ),
 }
 """Layout -> settings; a layout is listed once there is a generator for it."""

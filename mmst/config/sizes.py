@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from .walk import LOADERS, datasets, transforms, type_name
 
 __all__ = ['set_image_scale']
 
-# Option of a transform -> sizes in it are multiples of this (fixed shapes that networks see).
-_SIZE_OPTIONS = {
+# Option -> sizes in it are multiples of this (fixed shapes that networks see).
+_CODEC_OPTIONS = {'input_size': 32, 'heatmap_size': 1, 'in_featuremap_size': 1}
+_TRANSFORM_OPTIONS = {
     'scale': 1,
     'scales': 1,
     'border': 1,
@@ -21,18 +22,23 @@ _SIZE_OPTIONS = {
     'crop_size': 32,
     'size': 32,
     'random_size_range': 32,
+    **_CODEC_OPTIONS,
 }
+_PREPROCESSOR_OPTIONS = {'size': 32}
+_SLIDING_WINDOW_OPTIONS = {'crop_size': 32, 'stride': 1}
 
 
 def set_image_scale(cfg: Config, scale: tuple[int, int]) -> Config:
     """Resizes the images of a config to another scale, in place.
 
-    The scale that validation images are resized to becomes ``scale``. All other sizes in the
-    pipelines and in the preprocessor's batch transforms (crops, pads, mosaics, multi-scale ranges)
-    are multiplied by the same factors, so that every augmentation keeps its meaning.
+    The scale that validation images are resized to (in pose estimation: the input size) becomes
+    ``scale``. All other sizes are multiplied by the same factors, so that every augmentation keeps
+    its meaning and they stay consistent: in pipelines and batch transforms crops, pads, mosaics and
+    multi-scale ranges; in the model the size to which images are padded, sliding windows, and the
+    inputs, heatmaps (with their sigma) and feature maps of keypoint codecs and heads.
 
     Args:
-        cfg: Config whose validation pipeline resizes to one (width, height).
+        cfg: Config whose validation pipeline resizes, or warps, to one (width, height).
         scale: New scale, (width, height) in pixels, the larger first where the old one had so.
 
     Returns:
@@ -43,12 +49,17 @@ def set_image_scale(cfg: Config, scale: tuple[int, int]) -> Config:
     """
     old = _validation_scale(cfg)
     factors = _Factors(max(scale) / max(old), min(scale) / min(old))
-    for transform in _transforms(cfg):
-        if transform.get('crop_type', 'absolute').startswith('relative'):
+    seen = set()
+    for node, options in _sized_nodes(cfg):
+        # Pipelines are often one object under several names; each is scaled once.
+        if id(node) in seen or str(node.get('crop_type')).startswith('relative'):
             continue
-        for option, multiple in _SIZE_OPTIONS.items():
-            if option in transform:
-                transform[option] = factors.apply(transform[option], multiple)
+        seen.add(id(node))
+        if 'heatmap_size' in node and 'sigma' in node:
+            node.sigma = factors.apply_to_sigma(node.sigma)
+        for option, multiple in options.items():
+            if option in node:
+                node[option] = factors.apply(node[option], multiple)
     return cfg
 
 
@@ -70,6 +81,12 @@ class _Factors:
             return type(size)(self._length(side, factor, multiple) for side, factor in sides)
         return type(size)(self.apply(part, multiple) for part in size)
 
+    def apply_to_sigma(self, sigma: Any) -> Any:
+        """Scales the spread of a heatmap's peaks, which is counted in its pixels."""
+        if isinstance(sigma, (list, tuple)):
+            return type(sigma)(self.apply_to_sigma(own) for own in sigma)
+        return sigma * self.long
+
     @staticmethod
     def _length(length: int, factor: float, multiple: int) -> int:
         if length <= 0:  # a border that cuts away (negative), or none
@@ -80,8 +97,8 @@ class _Factors:
 def _validation_scale(cfg: Config) -> tuple[int, int]:
     for dataset in datasets(cfg, ('val_dataloader', 'test_dataloader')):
         for transform in transforms(dataset.get('pipeline')):
-            scale = transform.get('scale')
-            if isinstance(scale, (list, tuple)) and [type(side) for side in scale] == [int, int]:
+            scale = transform.get('scale') or transform.get('input_size')
+            if _is_pair(scale):
                 return tuple(scale)
     raise ValueError(
         '--mini needs a validation pipeline that resizes images to one scale=(width, height), and '
@@ -89,19 +106,26 @@ def _validation_scale(cfg: Config) -> tuple[int, int]:
     )
 
 
-def _transforms(cfg: Config) -> Iterator[ConfigDict]:
-    # Pipelines are often one object under several names; each is scaled once.
-    nodes = [dataset.get('pipeline') for dataset in datasets(cfg, LOADERS)]
-    nodes += [
+def _is_pair(size: Any) -> bool:
+    return isinstance(size, (list, tuple)) and [type(side) for side in size] == [int, int]
+
+
+def _sized_nodes(cfg: Config) -> Iterator[tuple[ConfigDict, Mapping[str, int]]]:
+    """Yields whatever may hold sizes, with the options that are such."""
+    model = cfg.get('model') or {}
+    pipelines = [dataset.get('pipeline') for dataset in datasets(cfg, LOADERS)]
+    pipelines += [
         hook.get('switch_pipeline')
         for hook in cfg.get('custom_hooks') or ()
         if isinstance(hook, dict) and type_name(hook) == 'PipelineSwitchHook'
     ]
-    for owner in (cfg, cfg.get('model') or {}):
-        nodes.append((owner.get('data_preprocessor') or {}).get('batch_augments'))
-    seen = set()
-    for node in nodes:
-        for transform in transforms(node):
-            if id(transform) not in seen:
-                seen.add(id(transform))
-                yield transform
+    for owner in (cfg, model):
+        preprocessor = owner.get('data_preprocessor') or {}
+        pipelines.append(preprocessor.get('batch_augments'))
+        yield preprocessor, _PREPROCESSOR_OPTIONS
+    yield model.get('test_cfg') or {}, _SLIDING_WINDOW_OPTIONS
+    for node in transforms(pipelines):
+        yield node, _TRANSFORM_OPTIONS
+    for node in transforms([cfg.get('codec'), model]):
+        if any(_is_pair(node.get(option)) for option in _CODEC_OPTIONS):
+            yield node, _CODEC_OPTIONS

@@ -1,8 +1,10 @@
 """Small generated data sets of drawn objects, in the layouts of the real ones.
 
 They stand in for the real data where a download is not wanted: demos, tests, a
-first look at a config. ``scene.py`` paints pictures and knows what is where;
-each layout module (``coco.py``) writes such scenes the way one real data set is
+first look at a config. Drawings (``shapes.py``, ``figure.py``,
+``street_shapes.py``) become sprites; ``scene.py`` paints those and knows what is
+where; ``objects.py``, ``people.py`` and ``street.py`` compose scenes of them; and
+each layout module (``coco.py``, ...) writes scenes the way one real data set is
 laid out. A new layout is one more writer, see :mod:`mmst.mini.dataset`.
 """
 

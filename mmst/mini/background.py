@@ -5,10 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .scene import SceneObject
+
 __all__ = ['paint_background']
 
+_Painted = tuple[np.ndarray, dict[str, slice]]  # a picture, and the rows of each kind of stuff
 
-def paint_background(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+
+def paint_background(
+    size_hw: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[SceneObject, ...]]:
     """Paints a background.
 
     Args:
@@ -16,13 +22,19 @@ def paint_background(size_hw: tuple[int, int], rng: np.random.Generator) -> np.n
         rng: Source of all variation.
 
     Returns:
-        A new (H, W, 3) float32 picture, BGR, in [0, 255].
+        A new (H, W, 3) float32 picture, BGR, in [0, 255]; and the stuff that it shows, in the names
+        of COCO panoptic: each of its pixels is of one category.
     """
     paint = (_gradient, _horizon, _tiles, _blotches)[rng.integers(4)]
-    picture = paint(size_hw, rng)
+    picture, rows = paint(size_hw, rng)
     for _ in range(rng.integers(0, 5)):
         _add_clutter(picture, rng)
-    return picture
+    stuff = []
+    for category, part in rows.items():
+        mask = np.zeros(size_hw, bool)
+        mask[part] = True
+        stuff.append(SceneObject(category, mask))
+    return picture, tuple(stuff)
 
 
 def _color(rng: np.random.Generator) -> np.ndarray:
@@ -37,16 +49,17 @@ def _noise(size_hw: tuple[int, int], cells: int, rng: np.random.Generator) -> np
     return cv2.resize(coarse, size_hw[::-1], interpolation=cv2.INTER_CUBIC)[..., None]
 
 
-def _gradient(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _gradient(size_hw: tuple[int, int], rng: np.random.Generator) -> _Painted:
     height, width = size_hw
     angle = rng.uniform(0, 2 * np.pi)
     x = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :, None]
     y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None, None]
     blend = np.clip(0.5 + x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)), 0, 1)
-    return _color(rng) * (1 - blend) + _color(rng) * blend
+    picture = _color(rng) * (1 - blend) + _color(rng) * blend
+    return picture, {'wall-other-merged': slice(None)}
 
 
-def _horizon(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _horizon(size_hw: tuple[int, int], rng: np.random.Generator) -> _Painted:
     height, width = size_hw
     line = int(height * rng.uniform(0.35, 0.7))
     picture = np.empty((height, width, 3), np.float32)
@@ -54,10 +67,11 @@ def _horizon(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     picture[:line] = np.float32([215, 170, 130]) * (1 - sky) + np.float32([225, 215, 200]) * sky
     picture[line:] = np.float32([85, 120, 105]) + rng.uniform(-25, 25, 3).astype(np.float32)
     picture[line:] += 18 * _noise((height - line, width), 24, rng)
-    return picture + 8 * _noise(size_hw, 5, rng)
+    picture += 8 * _noise(size_hw, 5, rng)
+    return picture, {'sky-other-merged': slice(line), 'grass-merged': slice(line, None)}
 
 
-def _tiles(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _tiles(size_hw: tuple[int, int], rng: np.random.Generator) -> _Painted:
     height, width = size_hw
     tile_h, tile_w = (int(v) for v in rng.integers(height // 12, height // 4, 2))
     rows = np.arange(height)[:, None] // tile_h
@@ -66,15 +80,16 @@ def _tiles(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     seam = (np.arange(height)[:, None] % tile_h < 2) | (
         (np.arange(width)[None, :] + rows * (tile_w // 2)) % tile_w < 2
     )
-    return _color(rng) + (shade - 25 * seam)[..., None] + 8 * _noise(size_hw, 12, rng)
+    picture = _color(rng) + (shade - 25 * seam)[..., None] + 8 * _noise(size_hw, 12, rng)
+    return picture, {'wall-brick': slice(None)}
 
 
-def _blotches(size_hw: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _blotches(size_hw: tuple[int, int], rng: np.random.Generator) -> _Painted:
     picture = np.broadcast_to(_color(rng), (*size_hw, 3)).copy()
     for cells in (3, 7, 20, 60):
         tint = rng.uniform(0.5, 1, 3).astype(np.float32)
         picture += 60 / np.sqrt(cells) * tint * _noise(size_hw, cells, rng)
-    return picture
+    return picture, {'wall-stone': slice(None)}
 
 
 def _add_clutter(picture: np.ndarray, rng: np.random.Generator) -> None:

@@ -77,6 +77,6 @@ class Canvas:
         return np.round(pixels * 2**_SHIFT).astype(np.int32)
 
 
-def _arc(center: Point, radius: float, start: float, stop: float) -> Sequence[Point]:
+def _arc(center: Point, radius: float, start: float, stop: float) -> np.ndarray:
     angles = np.linspace(start, stop, 48)
-    return [(center[0] + radius * np.cos(a), center[1] + radius * np.sin(a)) for a in angles]
+    return np.asarray(center) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -8,7 +8,7 @@ root/annotations/instances_train2017.json, instances_val2017.json
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,15 @@ import numpy as np
 from .coco_categories import COCO_CATEGORIES
 from .scene import Scene, SceneObject
 
-__all__ = ['encode_rle', 'trace_polygons', 'write_coco']
+__all__ = [
+    'encode_rle',
+    'instance_records',
+    'mask_bbox',
+    'trace_polygons',
+    'write_annotations',
+    'write_coco',
+    'write_pictures',
+]
 
 _FIRST_IMAGE_ID = {'train': 1, 'val': 500001}  # unique over the splits, as in COCO
 _CATEGORY_IDS = {category['name']: category['id'] for category in COCO_CATEGORIES}
@@ -45,29 +53,65 @@ def write_coco(root: Path, splits: Mapping[str, Iterable[Scene]]) -> None:
         root: An existing, empty folder.
         splits: The scenes of ``'train'`` and of ``'val'``; read once, in order.
     """
-    (root / 'annotations').mkdir()
     for split, scenes in splits.items():
-        image_folder = root / f'{split}2017'
-        image_folder.mkdir()
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for image_id, scene in enumerate(scenes, start=_FIRST_IMAGE_ID[split]):
-            image = _image_record(image_id, scene)
-            cv2.imwrite(
-                str(image_folder / image['file_name']),
-                scene.image,
-                [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY],
-            )
+        images, annotations = [], []
+        for image, scene in write_pictures(root, split, scenes):
             images.append(image)
-            annotations += _annotations(image_id, scene)
-        content = dict(
-            info=_INFO,
-            licenses=_LICENSES,
-            images=images,
-            annotations=annotations,
-            categories=list(COCO_CATEGORIES),
+            annotations += instance_records(image['id'], scene.objects)
+        write_annotations(root, f'instances_{split}2017', images, annotations, COCO_CATEGORIES)
+
+
+def write_pictures(
+    root: Path, split: str, scenes: Iterable[Scene]
+) -> Iterator[tuple[dict[str, Any], Scene]]:
+    """Writes the pictures of a split, one by one.
+
+    Yields:
+        The record of each picture as it stands in annotation files, and its scene.
+    """
+    folder = root / f'{split}2017'
+    folder.mkdir()
+    for image_id, scene in enumerate(scenes, start=_FIRST_IMAGE_ID[split]):
+        image = _image_record(image_id, scene)
+        path = str(folder / image['file_name'])
+        cv2.imwrite(path, scene.image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        yield image, scene
+
+
+def write_annotations(
+    root: Path,
+    name: str,
+    images: Sequence[dict[str, Any]],
+    annotations: Sequence[dict[str, Any]],
+    categories: Sequence[dict[str, Any]],
+) -> None:
+    """Writes ``root/annotations/<name>.json`` with the given records."""
+    content = dict(
+        info=_INFO,
+        licenses=_LICENSES,
+        images=images,
+        annotations=annotations,
+        categories=categories,
+    )
+    (root / 'annotations').mkdir(exist_ok=True)
+    (root / 'annotations' / f'{name}.json').write_text(json.dumps(content))
+
+
+def instance_records(image_id: int, objects: Iterable[SceneObject]) -> list[dict[str, Any]]:
+    """Describes the objects of a picture as entries of ``annotations``, in their order."""
+    records = []
+    for obj in objects:
+        shape = _crowd_shape(obj) if obj.crowd else _polygon_shape(obj)
+        records.append(
+            {
+                **shape,
+                'iscrowd': int(obj.crowd),
+                'image_id': image_id,
+                'category_id': _CATEGORY_IDS[obj.category],
+                'id': image_id * 100 + len(records),
+            }
         )
-        (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))
+    return records
 
 
 def trace_polygons(mask: np.ndarray) -> list[np.ndarray]:
@@ -85,7 +129,9 @@ def trace_polygons(mask: np.ndarray) -> list[np.ndarray]:
         no area are left out.
     """
     padded = np.pad(mask.astype(np.uint8), 1)
-    large = padded.repeat(_TRACE_SCALE, axis=0).repeat(_TRACE_SCALE, axis=1)
+    large = cv2.resize(
+        padded, None, fx=_TRACE_SCALE, fy=_TRACE_SCALE, interpolation=cv2.INTER_NEAREST
+    )
     contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     polygons = []
     for contour in contours:
@@ -109,6 +155,13 @@ def encode_rle(mask: np.ndarray) -> dict[str, Any]:
     return {'size': [int(v) for v in mask.shape], 'counts': [int(v) for v in counts]}
 
 
+def mask_bbox(mask: np.ndarray) -> list[int]:
+    """COCO's [x, y, width, height] of the pixels of a (H, W) bool mask that has some."""
+    ys, xs = np.nonzero(mask)
+    left, top = int(xs.min()), int(ys.min())
+    return [left, top, int(xs.max()) + 1 - left, int(ys.max()) + 1 - top]
+
+
 def _image_record(image_id: int, scene: Scene) -> dict[str, Any]:
     height, width = scene.image.shape[:2]
     return {
@@ -123,22 +176,6 @@ def _image_record(image_id: int, scene: Scene) -> dict[str, Any]:
     }
 
 
-def _annotations(image_id: int, scene: Scene) -> list[dict[str, Any]]:
-    records = []
-    for obj in scene.objects:
-        shape = _crowd_shape(obj) if obj.crowd else _polygon_shape(obj)
-        records.append(
-            {
-                **shape,
-                'iscrowd': int(obj.crowd),
-                'image_id': image_id,
-                'category_id': _CATEGORY_IDS[obj.category],
-                'id': image_id * 100 + len(records),
-            }
-        )
-    return records
-
-
 def _polygon_shape(obj: SceneObject) -> dict[str, Any]:
     polygons = trace_polygons(obj.mask)
     points = np.concatenate(polygons)
@@ -150,11 +187,10 @@ def _polygon_shape(obj: SceneObject) -> dict[str, Any]:
 
 
 def _crowd_shape(obj: SceneObject) -> dict[str, Any]:
-    ys, xs = np.nonzero(obj.mask)
     return {
         'segmentation': encode_rle(obj.mask),
         'area': int(obj.mask.sum()),
-        'bbox': _bbox(np.array([xs.min(), ys.min()]), np.array([xs.max() + 1, ys.max() + 1])),
+        'bbox': [float(side) for side in mask_bbox(obj.mask)],
     }
 
 

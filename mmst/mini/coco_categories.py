@@ -1,13 +1,15 @@
-"""The 80 categories of COCO detection, with their official ids."""
+"""The categories of COCO: 80 things, and the 53 kinds of stuff of panoptic segmentation.
+
+Names and ids are the official ones; those missing from the released data are missing here.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ['COCO_CATEGORIES']
+__all__ = ['COCO_CATEGORIES', 'PANOPTIC_CATEGORIES']
 
-# Ids run from 1 to 90; those missing from the released data are missing here.
-_BY_SUPERCATEGORY = (
+_THINGS = (
     ('person', ((1, 'person'),)),
     (
         'vehicle',
@@ -133,9 +135,79 @@ _BY_SUPERCATEGORY = (
     ),
 )
 
+_STUFF = (
+    (92, 'banner', 'textile'),
+    (93, 'blanket', 'textile'),
+    (95, 'bridge', 'building'),
+    (100, 'cardboard', 'raw-material'),
+    (107, 'counter', 'furniture-stuff'),
+    (109, 'curtain', 'textile'),
+    (112, 'door-stuff', 'furniture-stuff'),
+    (118, 'floor-wood', 'floor'),
+    (119, 'flower', 'plant'),
+    (122, 'fruit', 'food-stuff'),
+    (125, 'gravel', 'ground'),
+    (128, 'house', 'building'),
+    (130, 'light', 'furniture-stuff'),
+    (133, 'mirror-stuff', 'furniture-stuff'),
+    (138, 'net', 'structural'),
+    (141, 'pillow', 'textile'),
+    (144, 'platform', 'ground'),
+    (145, 'playingfield', 'ground'),
+    (147, 'railroad', 'ground'),
+    (148, 'river', 'water'),
+    (149, 'road', 'ground'),
+    (151, 'roof', 'building'),
+    (154, 'sand', 'ground'),
+    (155, 'sea', 'water'),
+    (156, 'shelf', 'furniture-stuff'),
+    (159, 'snow', 'ground'),
+    (161, 'stairs', 'furniture-stuff'),
+    (166, 'tent', 'building'),
+    (168, 'towel', 'textile'),
+    (171, 'wall-brick', 'wall'),
+    (175, 'wall-stone', 'wall'),
+    (176, 'wall-tile', 'wall'),
+    (177, 'wall-wood', 'wall'),
+    (178, 'water-other', 'water'),
+    (180, 'window-blind', 'window'),
+    (181, 'window-other', 'window'),
+    (184, 'tree-merged', 'plant'),
+    (185, 'fence-merged', 'structural'),
+    (186, 'ceiling-merged', 'ceiling'),
+    (187, 'sky-other-merged', 'sky'),
+    (188, 'cabinet-merged', 'furniture-stuff'),
+    (189, 'table-merged', 'furniture-stuff'),
+    (190, 'floor-other-merged', 'floor'),
+    (191, 'pavement-merged', 'ground'),
+    (192, 'mountain-merged', 'solid'),
+    (193, 'grass-merged', 'plant'),
+    (194, 'dirt-merged', 'ground'),
+    (195, 'paper-merged', 'raw-material'),
+    (196, 'food-other-merged', 'food-stuff'),
+    (197, 'building-other-merged', 'building'),
+    (198, 'rock-merged', 'solid'),
+    (199, 'wall-other-merged', 'wall'),
+    (200, 'rug-merged', 'textile'),
+)
+
 COCO_CATEGORIES: tuple[dict[str, Any], ...] = tuple(
     {'supercategory': supercategory, 'id': category_id, 'name': name}
-    for supercategory, members in _BY_SUPERCATEGORY
+    for supercategory, members in _THINGS
     for category_id, name in members
 )
 """The ``categories`` list of an instances file, in COCO's order."""
+
+PANOPTIC_CATEGORIES: tuple[dict[str, Any], ...] = tuple(
+    {
+        'supercategory': entry['supercategory'],
+        'isthing': 1,
+        'id': entry['id'],
+        'name': entry['name'],
+    }
+    for entry in COCO_CATEGORIES
+) + tuple(
+    {'supercategory': supercategory, 'isthing': 0, 'id': category_id, 'name': name}
+    for category_id, name, supercategory in _STUFF
+)
+"""The ``categories`` list of a panoptic file, in COCO's order: things, then stuff."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,18 +10,41 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .cityscapes import write_cityscapes
 from .coco import write_coco
-from .scene import Scene, make_scene
+from .coco_keypoints import write_coco_keypoints
+from .coco_panoptic import write_coco_panoptic
+from .objects import make_object_scene
+from .people import make_people_scene
+from .scene import Scene
+from .street import make_street_scene
 
-__all__ = ['LAYOUTS', 'make_mini_data']
+__all__ = ['LAYOUTS', 'Layout', 'make_mini_data']
 
 GENERATOR_VERSION = 1  # raise it whenever the same arguments give other files
 MARKER = 'mini_data.json'
 
-LAYOUTS: dict[str, Callable[[Path, Mapping[str, Iterable[Scene]]], None]] = {
-    'coco': write_coco,
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A way to lay out a data set.
+
+    Attributes:
+        make_scene: Paints the scene of a seed: (seed, split, index).
+        write: Writes the scenes of each split into an empty folder.
+    """
+
+    make_scene: Callable[[tuple[int, int, int]], Scene]
+    write: Callable[[Path, Mapping[str, Iterable[Scene]]], None]
+
+
+LAYOUTS = {
+    'coco': Layout(make_object_scene, write_coco),
+    'coco_panoptic': Layout(make_object_scene, write_coco_panoptic),
+    'coco_keypoints': Layout(make_people_scene, write_coco_keypoints),
+    'cityscapes': Layout(make_street_scene, write_cityscapes),
 }
-"""Layout name -> function that writes the scenes of each split into an empty folder."""
+"""Layout name -> what is painted, and how it is written."""
 
 
 def make_mini_data(
@@ -66,9 +90,8 @@ def make_mini_data(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
-        LAYOUTS[layout](
-            partial, {'train': _scenes(seed, 0, num_train), 'val': _scenes(seed, 1, num_val)}
-        )
+        make_scene, counts = LAYOUTS[layout].make_scene, {'train': num_train, 'val': num_val}
+        LAYOUTS[layout].write(partial, _splits(make_scene, seed, counts))
         marker = {**recipe, 'num_files': _count_files(partial)}
         (partial / MARKER).write_text(json.dumps(marker, indent=2))
         if force or not _is_complete(root, recipe):  # another process may have made it by now
@@ -96,8 +119,13 @@ def _recipe(layout: str, num_train: int, num_val: int, seed: int) -> dict[str, A
     }
 
 
-def _scenes(seed: int, split: int, count: int) -> Iterator[Scene]:
-    return (make_scene((seed, split, index)) for index in range(count))
+def _splits(
+    make_scene: Callable[[tuple[int, int, int]], Scene], seed: int, counts: Mapping[str, int]
+) -> dict[str, Iterator[Scene]]:
+    def scenes(split: int, count: int) -> Iterator[Scene]:
+        return (make_scene((seed, split, index)) for index in range(count))
+
+    return {name: scenes(split, count) for split, (name, count) in enumerate(counts.items())}
 
 
 def _is_complete(root: Path, recipe: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Scenes: a picture and the objects in it, whatever data set they end up in."""
+"""Scenes: a picture and what is where in it, whatever data set they end up in."""
 
 from __future__ import annotations
 
@@ -8,130 +8,148 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .background import paint_background
-from .canvas import Canvas
-from .shapes import SHAPES
+from .sprite import Sprite
 
-__all__ = ['Scene', 'SceneObject', 'make_scene']
+__all__ = ['Painter', 'Scene', 'SceneObject']
 
-_RENDER_SCALE = 2  # objects are painted at twice the size, then averaged down
-_MAX_ROTATION_DEG = {'traffic light': 8, 'tv': 8, 'stop sign': 15, 'clock': 20, 'kite': 60}
-_SIZES_HW = (
-    (240, 320),
-    (240, 320),
-    (240, 320),
-    (213, 320),
-    (256, 320),
-    (320, 240),
-    (320, 213),
-    (256, 256),
-    (225, 300),
-)
 _MIN_VISIBLE = 0.45  # of each object's area, after all others are painted
-_PERIOD, _CROWD_AT, _EMPTY_AT = 16, 5, 11  # of each 16 indices, one has a crowd, one nothing
 
 
 @dataclasses.dataclass(frozen=True)
 class SceneObject:
-    """One object of a scene.
+    """One object of a scene, or one kind of stuff.
 
     Attributes:
-        category: A key of :data:`mmst.mini.shapes.SHAPES`.
-        mask: (H, W) bool, the pixels where this object is *visible*. Masks of a
-            scene's objects never overlap.
+        category: Its name, in the words of the data set it is for.
+        mask: (H, W) bool, the pixels where it is *visible*. Masks of a scene never overlap.
         crowd: Whether this is a group of objects that are not told apart.
+        keypoints: (K, 3) float64 or None: x and y in pixels, the first pixel's centre being 0, and
+            COCO's visibility: 0 not labelled (then x and y are 0 too), 1 hidden, 2 visible.
     """
 
     category: str
     mask: np.ndarray
     crowd: bool = False
+    keypoints: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """A picture, (H, W, 3) uint8 BGR, and its objects from back to front."""
+    """A picture and what it shows.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR.
+        objects: From back to front.
+        stuff: What is behind the objects, one entry for each category. A pixel of no object and no
+            stuff is of unknown category.
+    """
 
     image: np.ndarray
     objects: tuple[SceneObject, ...]
+    stuff: tuple[SceneObject, ...] = ()
 
 
-def make_scene(seed: Sequence[int]) -> Scene:
-    """Paints one scene.
+class Painter:
+    """Paints sprites onto a picture, the later ones over the earlier ones.
 
     Args:
-        seed: Integers that determine the scene; the last one is its index in its
-            split. Of each 16 indices one has no objects at all and one has a
-            crowd, as happens now and then in COCO.
-
-    Returns:
-        The scene. Equal seeds give equal scenes.
+        picture: (H, W, 3) float32 BGR in [0, 255], painted in place.
+        rng: Source of all variation.
+        stuff: What the picture shows so far.
     """
-    rng = np.random.default_rng(list(seed))
-    kind = seed[-1] % _PERIOD
-    size_hw = _SIZES_HW[rng.integers(len(_SIZES_HW))]
-    painter = _Painter(paint_background(size_hw, rng), rng)
-    if kind != _EMPTY_AT:
-        if kind == _CROWD_AT:
-            painter.add_crowd()
-        for _ in range(2 + min(rng.poisson(2.5), 7)):
-            painter.add_object()
-    return painter.finish()
 
-
-class _Painter:
-    """Paints objects onto a picture, the later ones over the earlier ones."""
-
-    def __init__(self, picture: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(
+        self, picture: np.ndarray, rng: np.random.Generator, stuff: Sequence[SceneObject] = ()
+    ) -> None:
         self._picture = picture
         self._rng = rng
+        self._stuff = list(stuff)
         self._objects: list[SceneObject] = []
         self._full_areas: list[int] = []
 
-    def add_object(self) -> None:
-        """Adds one object where it leaves the others visible, if such a place is found."""
-        names = list(SHAPES)
-        category = names[self._rng.integers(len(names))]
-        extent = np.sqrt(np.prod(self._picture.shape[:2]))
-        size = extent * np.exp(self._rng.uniform(np.log(0.14), np.log(0.5)))
-        color, alpha = _make_sprite(category, size, self._rng)
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the picture in pixels."""
+        return self._picture.shape[:2]
+
+    def place(self, category: str, sprite: Sprite, min_inside: float = 0.7) -> None:
+        """Adds an object where it leaves the others visible, if such a place is found.
+
+        Args:
+            category: Its name.
+            sprite: What it looks like.
+            min_inside: Part of it that must be inside the picture.
+        """
+        height, width = self.size_hw
         for _ in range(20):
-            placed = self._place(alpha)
-            if placed is not None and self._leaves_others_visible(placed[1] > 0.5):
-                self._paint(color, *placed)
-                self._remember(category, placed[1] > 0.5, crowd=False)
+            center = self._rng.uniform(0.02, 0.98, 2) * (width, height)
+            layer = self._layer(sprite, center)
+            inside = layer.sum() >= min_inside * sprite.alpha.sum()
+            if inside and self._leaves_others_visible(layer > 0.5):
+                self.add(category, sprite, center)
                 return
 
-    def add_crowd(self) -> None:
-        """Adds a heap of small objects of one category, as one crowd object."""
-        height, width = self._picture.shape[:2]
-        names = ('banana', 'donut', 'sports ball')
-        category = names[self._rng.integers(len(names))]
-        center = self._rng.uniform(0.3, 0.7, 2) * (width, height)
-        heap = np.zeros((height, width), bool)
-        for _ in range(14):
-            color, alpha = _make_sprite(category, self._rng.uniform(24, 32), self._rng)
-            offset = center + self._rng.normal(0, 0.07, 2) * (width, height)
-            layer = _shift_onto(alpha, (height, width), offset)
-            self._paint(color, offset, layer)
-            heap |= layer > 0.5
-        self._remember(category, heap, crowd=True)
+    def add(self, category: str, sprite: Sprite, center: np.ndarray) -> None:
+        """Adds an object with its middle at ``center`` (x, y)."""
+        mask = self.paint(sprite, center)
+        keypoints = sprite.keypoints
+        if keypoints is not None:
+            keypoints = keypoints + (*center, 0)
+        self.remember(SceneObject(category, mask, keypoints=keypoints))
 
-    def finish(self) -> Scene:
-        """Lights the picture, adds sensor noise, and returns the scene."""
-        height, width = self._picture.shape[:2]
+    def paint(self, sprite: Sprite, center: np.ndarray) -> np.ndarray:
+        """Paints a sprite and its shadow; what it is of is left to :meth:`remember`.
+
+        Returns:
+            (H, W) bool, the pixels that it covers.
+        """
+        layer = self._layer(sprite, center)
+        distance = 0.03 * np.sqrt(layer.sum())
+        reach = int(np.ceil(distance + 4 * max(0.5, distance))) + 3
+        window = self._window(sprite, center, reach)
+        alpha = sprite.alpha_onto(center, window)
+        picture = self._picture[window]
+        picture *= 1 - 0.35 * _shadow(alpha, distance)[..., None]
+        picture *= 1 - alpha[..., None]
+        picture += sprite.color_onto(center, window)
+        return layer > 0.5
+
+    def remember(self, obj: SceneObject) -> None:
+        """Notes an object that was painted; whatever it covers is no longer visible."""
+        self._objects = _without(obj.mask, self._objects)
+        self._stuff = _without(obj.mask, self._stuff)
+        self._objects.append(obj)
+        self._full_areas.append(int(obj.mask.sum()))
+
+    def finish(self, noise: tuple[float, float] = (1, 6)) -> Scene:
+        """Lights the picture, adds sensor noise, and returns the scene.
+
+        Args:
+            noise: Range of the noise's standard deviation, in grey levels.
+        """
+        height, width = self.size_hw
         corners = self._rng.uniform(0.75, 1.15, (2, 2)).astype(np.float32)
         light = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
         cast = self._rng.uniform(0.93, 1.07, 3)
-        noise = self._rng.normal(0, self._rng.uniform(1, 6), self._picture.shape)
-        image = np.clip(self._picture * light[..., None] * cast + noise, 0, 255).astype(np.uint8)
-        return Scene(image, tuple(self._objects))
+        grain = self._rng.normal(0, self._rng.uniform(*noise), self._picture.shape)
+        image = np.clip(self._picture * light[..., None] * cast + grain, 0, 255).astype(np.uint8)
+        stuff = tuple(part for part in self._stuff if part.mask.any())
+        return Scene(image, tuple(_with_visibility(obj) for obj in self._objects), stuff)
 
-    def _place(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Draws a centre; returns it with the placed alpha, or None if too much is outside."""
-        height, width = self._picture.shape[:2]
-        center = self._rng.uniform(0.02, 0.98, 2) * (width, height)
-        layer = _shift_onto(alpha, (height, width), center)
-        return (center, layer) if layer.sum() >= 0.7 * alpha.sum() else None
+    def _window(self, sprite: Sprite, center: np.ndarray, reach: int) -> tuple[slice, slice]:
+        """Rows and columns of the picture within ``reach`` pixels of a sprite."""
+        half = np.asarray(sprite.alpha.shape) / 2 + reach
+        middle = np.asarray(center)[::-1]
+        low = np.clip(np.floor(middle - half), 0, np.array(self.size_hw) - 1).astype(int)
+        high = np.clip(np.ceil(middle + half), low + 1, self.size_hw).astype(int)
+        return slice(low[0], high[0]), slice(low[1], high[1])
+
+    def _layer(self, sprite: Sprite, center: np.ndarray) -> np.ndarray:
+        """Opacity of a placed sprite over the whole picture, (H, W) float32."""
+        layer = np.zeros(self.size_hw, np.float32)
+        window = self._window(sprite, center, reach=2)
+        layer[window] = sprite.alpha_onto(center, window)
+        return layer
 
     def _leaves_others_visible(self, mask: np.ndarray) -> bool:
         return all(
@@ -139,50 +157,22 @@ class _Painter:
             for other, area in zip(self._objects, self._full_areas, strict=True)
         )
 
-    def _paint(self, color: np.ndarray, center: np.ndarray, layer: np.ndarray) -> None:
-        shadow = _shadow(layer, 0.03 * np.sqrt(layer.sum()))
-        self._picture *= 1 - 0.35 * shadow[..., None]
-        self._picture *= 1 - layer[..., None]
-        self._picture += _shift_onto(color, layer.shape, center)
 
-    def _remember(self, category: str, mask: np.ndarray, crowd: bool) -> None:
-        self._objects = [
-            dataclasses.replace(other, mask=other.mask & ~mask) for other in self._objects
-        ]
-        self._objects.append(SceneObject(category, mask, crowd))
-        self._full_areas.append(int(mask.sum()))
+def _without(mask: np.ndarray, parts: Sequence[SceneObject]) -> list[SceneObject]:
+    return [dataclasses.replace(part, mask=part.mask & ~mask) for part in parts]
 
 
-def _make_sprite(
-    category: str, size: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws one rotated, stretched and lit object.
-
-    Returns:
-        Its colours (S, S, 3) float32 BGR in [0, 255], multiplied by its opacity, and
-        its opacity (S, S) float32 in [0, 1]; S is large enough for any rotation.
-    """
-    canvas = Canvas(round(size * _RENDER_SCALE))
-    SHAPES[category](canvas, rng)
-    limit = _MAX_ROTATION_DEG.get(category, 180)
-    side = int(np.ceil(size * 1.6))
-    turn = cv2.getRotationMatrix2D((0, 0), rng.uniform(-limit, limit), 1)[:, :2]
-    matrix = turn @ np.diag(rng.uniform(0.85, 1.1, 2))
-    shift = side * _RENDER_SCALE / 2 - matrix @ np.full(2, canvas.size / 2)
-    warp = np.concatenate([matrix, shift[:, None]], axis=1)
-    alpha = canvas.alpha.astype(np.float32) / 255
-    layers = np.dstack([canvas.color * alpha[..., None], alpha])
-    layers = cv2.warpAffine(layers, warp, (side * _RENDER_SCALE,) * 2)
-    layers = cv2.resize(layers, (side, side), interpolation=cv2.INTER_AREA)
-    corners = rng.uniform(0.75, 1.15, (2, 2)).astype(np.float32)
-    return layers[..., :3] * cv2.resize(corners, (side, side))[..., None], layers[..., 3].copy()
-
-
-def _shift_onto(layer: np.ndarray, size_hw: tuple[int, int], center: np.ndarray) -> np.ndarray:
-    """Puts ``layer`` on an empty (H, W[, C]) picture, its middle at ``center`` (x, y)."""
-    shift = np.asarray(center) - (np.asarray(layer.shape[1::-1]) - 1) / 2
-    warp = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-    return cv2.warpAffine(layer, warp, size_hw[::-1])
+def _with_visibility(obj: SceneObject) -> SceneObject:
+    """Settles which keypoints are visible: what lies outside the picture cannot be labelled."""
+    if obj.keypoints is None:
+        return obj
+    height, width = obj.mask.shape
+    column, row = np.round(obj.keypoints[:, :2]).astype(int).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    seen = obj.mask[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+    visibility = np.where(seen, obj.keypoints[:, 2], np.minimum(obj.keypoints[:, 2], 1)) * inside
+    keypoints = np.column_stack([obj.keypoints[:, :2], visibility]) * (visibility > 0)[:, None]
+    return dataclasses.replace(obj, keypoints=keypoints)
 
 
 def _shadow(layer: np.ndarray, distance: float) -> np.ndarray:

@@ -115,6 +115,17 @@ def test_missing_files_are_named(data_root, missing):
         check_data_files(cfg, ('train_dataloader', 'val_dataloader'))
 
 
+def test_a_missing_file_of_detections_is_named(data_root):
+    cfg = config()
+    cfg.val_dataloader.dataset.bbox_file = 'data/coco/detections/people.json'
+    set_data_root(cfg, data_root)
+    with pytest.raises(FileNotFoundError, match=rf'bbox_file of .*{data_root}/detections'):
+        check_data_files(cfg, ('val_dataloader',))
+    (data_root / 'detections').mkdir()
+    (data_root / 'detections/people.json').write_text('[]')
+    check_data_files(cfg, ('val_dataloader',))
+
+
 def test_image_folders_are_not_needed_where_no_image_is_loaded(data_root):
     cfg = set_data_root(config(), data_root)
     cfg.train_dataloader.dataset.pipeline = [{'type': 'LoadKeypoints'}]

@@ -1,10 +1,15 @@
 """--mini: layouts and what becomes of a config."""
 
+import dataclasses
+
 import pytest
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.hub import get_config
+from mmengine.registry import DATASETS, METRICS, DefaultScope
 
 from mmst import mini
-from mmst.config import MINI_SETTINGS, apply_mini, layout_of
+from mmst.config import MINI_SETTINGS, apply_mini, check_data_files, layout_of
 
 SETTINGS = MINI_SETTINGS['coco']
 
@@ -90,17 +95,29 @@ def test_the_type_says_which_library_it_is_of(kind, scope):
 
 
 @pytest.mark.parametrize(
+    ('kind', 'scope', 'layout'),
+    [
+        ('CocoPanopticDataset', 'mmdet', 'coco_panoptic'),
+        ('CocoDataset', 'mmpose', 'coco_keypoints'),
+        ('mmpose.CocoDataset', 'mmdet', 'coco_keypoints'),
+        ('CityscapesDataset', 'mmseg', 'cityscapes'),
+    ],
+)
+def test_the_dataset_decides_on_the_layout(kind, scope, layout):
+    assert layout_of(config(kind, scope)) == layout
+
+
+@pytest.mark.parametrize(
     ('kind', 'scope', 'got'),
     [
         ('LVISV1Dataset', 'mmdet', 'mmdet.LVISV1Dataset'),
-        ('CityscapesDataset', 'mmseg', 'mmseg.CityscapesDataset'),
-        ('CocoDataset', 'mmpose', 'mmpose.CocoDataset'),
-        ('mmpose.CocoDataset', 'mmdet', 'mmpose.CocoDataset'),
+        ('CityscapesDataset', 'mmdet', 'mmdet.CityscapesDataset'),
+        ('CocoWholeBodyDataset', 'mmpose', 'mmpose.CocoWholeBodyDataset'),
         ('CocoDataset', None, 'mmengine.CocoDataset'),
     ],
 )
 def test_data_without_a_generator_is_refused(generated, tmp_path, kind, scope, got):
-    message = rf"--mini needs .* one type among \['mmdet\.CocoDataset'\], got \['{got}'\]"
+    message = rf"--mini needs .* one type among .*'mmdet\.CocoDataset', .* got \['{got}'\]"
     with pytest.raises(ValueError, match=message):
         apply_mini(config(kind, scope), mini_root=tmp_path)
     assert generated == []
@@ -115,5 +132,38 @@ def test_a_config_without_training_is_refused(generated, tmp_path, name):
     assert generated == []
 
 
-def test_every_layout_with_settings_has_a_generator():
-    assert set(MINI_SETTINGS) <= set(mini.LAYOUTS)
+def test_exactly_the_layouts_with_a_generator_have_settings():
+    assert set(MINI_SETTINGS) == set(mini.LAYOUTS)
+
+
+UPSTREAM = {  # -> layout, and sides of the largest images of training
+    'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py': ('coco', [128, 160]),
+    'mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py': ('coco_panoptic', [128, 160]),
+    'mmseg::sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024.py': ('cityscapes', [96, 192]),
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py': (
+        'coco_keypoints',
+        [96, 128],
+    ),
+}
+
+
+@pytest.mark.parametrize('name', UPSTREAM)
+def test_configs_of_all_libraries_read_generated_data(name, tmp_path, monkeypatch):
+    library, (layout, largest) = name.split('::')[0], UPSTREAM[name]
+    pytest.importorskip(f'{library}.utils').register_all_modules(init_default_scope=False)
+    few = dataclasses.replace(MINI_SETTINGS[layout], num_train=3, num_val=1)
+    monkeypatch.setitem(MINI_SETTINGS, layout, few)
+    cfg = apply_mini(get_config(name), mini_root=tmp_path)
+    check_data_files(cfg, ('train_dataloader', 'val_dataloader'))
+    with DefaultScope.overwrite_default_scope(library):
+        train, val = (
+            DATASETS.build(cfg[loader].dataset) for loader in ('train_dataloader', 'val_dataloader')
+        )
+        evaluators = cfg.val_evaluator
+        evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+        Evaluator([METRICS.build(metric) for metric in evaluators])
+        sizes = [sorted(train[index]['inputs'].shape[1:]) for index in range(len(train))]
+        assert val[0]['inputs'].shape[0] == 3
+    assert len(sizes) >= 2
+    assert all(short <= largest[0] and long <= largest[1] for short, long in sizes)
+    assert all(2 * long > largest[1] for _, long in sizes)

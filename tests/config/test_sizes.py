@@ -72,6 +72,72 @@ def test_batch_transforms_and_switched_pipelines_are_scaled():
     assert cfg.custom_hooks[0].switch_pipeline[0].scale == (200, 120)
 
 
+def pose_config(input_size=(192, 256), heatmap_size=(48, 64), **codec):
+    codec = dict(type='C', input_size=input_size, heatmap_size=heatmap_size, **codec)
+    crop = {'type': 'TopdownAffine', 'input_size': input_size}
+    val = {'dataset': {'pipeline': [{'type': 'Load'}, crop]}}
+    train = {'dataset': {'pipeline': [crop, {'type': 'GenerateTarget', 'encoder': codec}]}}
+    head = {
+        'type': 'Head',
+        'decoder': codec,
+        'input_size': input_size,
+        'in_featuremap_size': (6, 8),
+    }
+    return Config(
+        dict(
+            codec=codec,
+            train_dataloader=train,
+            val_dataloader=val,
+            test_dataloader=val,
+            model={'type': 'M', 'head': head, 'backbone': {'type': 'B', 'scales': [8]}},
+        )
+    )
+
+
+def test_pose_inputs_heatmaps_and_feature_maps_stay_consistent():
+    cfg = set_image_scale(pose_config(sigma=2), (96, 128))
+    crop, target = cfg.train_dataloader.dataset.pipeline
+    for transform in (crop, cfg.val_dataloader.dataset.pipeline[1], cfg.model.head):
+        assert tuple(transform.input_size) == (96, 128)
+    for codec in (target.encoder, cfg.model.head.decoder, cfg.codec):
+        sizes = tuple(codec.input_size), tuple(codec.heatmap_size), codec.sigma
+        assert sizes == ((96, 128), (24, 32), 1)
+    assert tuple(cfg.model.head.in_featuremap_size) == (3, 4)
+    assert cfg.model.backbone.scales == [8]
+
+
+@pytest.mark.parametrize(
+    ('input_size', 'heatmap_size', 'sigma', 'after'),
+    [
+        ((288, 384), (72, 96), 3, ((96, 128), (24, 32), 1)),
+        ((256, 256), (64, 64), 2, ((128, 128), (32, 32), 1)),
+        ((192, 256), (48, 64), (4, 2), ((96, 128), (24, 32), (2, 1))),
+    ],
+)
+def test_other_pose_inputs_end_up_alike(input_size, heatmap_size, sigma, after):
+    cfg = set_image_scale(pose_config(input_size, heatmap_size, sigma=sigma), (96, 128))
+    codec = cfg.train_dataloader.dataset.pipeline[1].encoder
+    assert (codec.input_size, codec.heatmap_size, codec.sigma) == after
+
+
+def test_padding_and_sliding_windows_of_segmentors_are_scaled():
+    preprocessor = {'type': 'SegDataPreProcessor', 'size': (320, 640), 'mean': [1, 2, 3]}
+    test_cfg = {'mode': 'slide', 'crop_size': (320, 640), 'stride': (200, 400)}
+    model = {'type': 'M', 'data_preprocessor': preprocessor, 'test_cfg': test_cfg}
+    cfg = config(
+        {'type': 'RandomCrop', 'crop_size': (320, 640)},
+        val=(1280, 640),
+        data_preprocessor=preprocessor,
+        model=model,
+    )
+    set_image_scale(cfg, (256, 128))
+    crop = cfg.train_dataloader.dataset.pipeline[0].crop_size
+    assert crop == cfg.model.data_preprocessor['size'] == cfg.data_preprocessor['size'] == (64, 128)
+    assert cfg.model.test_cfg.crop_size == (64, 128)
+    assert cfg.model.test_cfg.stride == (40, 80)
+    assert cfg.model.data_preprocessor.mean == [1, 2, 3]
+
+
 def test_a_pipeline_without_a_scale_is_refused():
     with pytest.raises(ValueError, match=r'--mini needs a validation pipeline that resizes'):
         set_image_scale(config(val=500), (200, 120))

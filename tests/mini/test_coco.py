@@ -8,7 +8,7 @@ import pytest
 from mmst.mini import make_mini_data
 from mmst.mini.coco import encode_rle, trace_polygons
 from mmst.mini.coco_categories import COCO_CATEGORIES
-from mmst.mini.scene import make_scene
+from mmst.mini.objects import make_object_scene
 
 NUM_TRAIN, NUM_VAL = 16, 3
 
@@ -95,7 +95,7 @@ def test_box_area_and_polygon_agree(coco):
 def test_annotations_are_the_visible_parts_of_the_scene(coco):
     for index in range(NUM_TRAIN):
         records = coco.imgToAnns[index + 1]
-        objects = make_scene((0, 0, index)).objects
+        objects = make_object_scene((0, 0, index)).objects
         assert len(records) == len(objects)
         for record, obj in zip(records, objects, strict=True):
             assert coco.cats[record['category_id']]['name'] == obj.category
@@ -139,7 +139,7 @@ def test_mmdet_reads_it(root):
     assert dataset.metainfo['classes'] == names
     assert len(dataset) == NUM_TRAIN - 1  # one image is empty
     instances = [i for index in range(len(dataset)) for i in dataset[index]['instances']]
-    drawn = [obj for index in range(NUM_TRAIN) for obj in make_scene((0, 0, index)).objects]
+    drawn = [obj for index in range(NUM_TRAIN) for obj in make_object_scene((0, 0, index)).objects]
     assert [names[i['bbox_label']] for i in instances] == [obj.category for obj in drawn]
     assert [bool(i['ignore_flag']) for i in instances] == [obj.crowd for obj in drawn]
 

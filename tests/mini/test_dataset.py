@@ -1,5 +1,6 @@
 """A mini data set is made once, completely or not at all, and always the same."""
 
+import dataclasses
 import hashlib
 import runpy
 import sys
@@ -12,8 +13,18 @@ from mmst.mini import dataset, make_mini_data
 TOOL = Path(__file__).parents[2] / 'tools' / 'make_mini_data.py'
 
 
-def make(root, **changes):
-    return make_mini_data('coco', root, **{'num_train': 2, 'num_val': 1, **changes})
+LAYOUTS = sorted(dataset.LAYOUTS)
+WRITE_COCO = dataset.LAYOUTS['coco'].write
+
+
+def make(root, layout='coco', **changes):
+    return make_mini_data(layout, root, **{'num_train': 2, 'num_val': 1, **changes})
+
+
+def replace_layout(patch, layout='coco', **changes):
+    """Lets some functions of a layout be others."""
+    changed = dataclasses.replace(dataset.LAYOUTS[layout], **changes)
+    patch.setitem(dataset.LAYOUTS, layout, changed)
 
 
 def digests(root):
@@ -31,28 +42,38 @@ def written(monkeypatch):
 
     def write(root, splits):
         calls.append(root)
-        dataset.write_coco(root, splits)
+        WRITE_COCO(root, splits)
 
-    monkeypatch.setitem(dataset.LAYOUTS, 'coco', write)
+    replace_layout(monkeypatch, write=write)
     return calls
 
 
-def test_same_arguments_give_the_same_bytes(tmp_path):
-    first, second = digests(make(tmp_path / 'a')), digests(make(tmp_path / 'b'))
-    assert len(first) == 6
+NUM_IMAGES = {'coco': 3, 'coco_panoptic': 6, 'coco_keypoints': 3, 'cityscapes': 6}  # with maps
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_same_arguments_give_the_same_bytes(tmp_path, layout):
+    first, second = digests(make(tmp_path / 'a', layout)), digests(make(tmp_path / 'b', layout))
+    assert len(first) > NUM_IMAGES[layout]
     assert first == second
 
 
-def test_another_seed_gives_other_pictures(tmp_path):
-    first, second = digests(make(tmp_path / 'a')), digests(make(tmp_path / 'b', seed=1))
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_another_seed_gives_other_pictures(tmp_path, layout):
+    first = digests(make(tmp_path / 'a', layout))
+    second = digests(make(tmp_path / 'b', layout, seed=1))
     assert first.keys() == second.keys()
-    assert all(first[name] != second[name] for name in first if name.endswith('.jpg'))
+    pictures = {name for name in first if name.endswith(('.jpg', '.png'))}
+    assert len(pictures) == NUM_IMAGES[layout]
+    assert all(first[name] != second[name] for name in pictures)
 
 
-def test_a_larger_set_contains_the_smaller_one(tmp_path):
-    small, large = digests(make(tmp_path / 'a')), digests(make(tmp_path / 'b', num_train=3))
-    pictures = {name for name in small if name.endswith('.jpg')}
-    assert len(pictures) == 3
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_a_larger_set_contains_the_smaller_one(tmp_path, layout):
+    small = digests(make(tmp_path / 'a', layout))
+    large = digests(make(tmp_path / 'b', layout, num_train=3))
+    pictures = {name for name in small if name.endswith(('.jpg', '.png'))}
+    assert len(pictures) == NUM_IMAGES[layout]
     assert {name: large[name] for name in pictures} == {name: small[name] for name in pictures}
 
 
@@ -93,11 +114,28 @@ def test_an_interruption_leaves_the_old_data_and_nothing_else(tmp_path, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setitem(dataset.LAYOUTS, 'coco', interrupted)
+        replace_layout(patch, write=interrupted)
         make(tmp_path / 'coco', seed=1)
     assert [path.name for path in tmp_path.iterdir()] == ['coco']
     assert digests(tmp_path / 'coco') == before
     assert digests(make(tmp_path / 'coco', seed=1)) != before
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_an_interruption_between_two_pictures_leaves_nothing(tmp_path, monkeypatch, layout):
+    scene, seen = dataset.LAYOUTS[layout].make_scene((0, 0, 0)), []
+
+    def interrupted(seed):
+        if len(seen) == 2:  # with the train split complete
+            raise KeyboardInterrupt
+        seen.append(seed)
+        return scene
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        replace_layout(patch, layout, make_scene=interrupted)
+        make(tmp_path / 'data', layout)
+    assert seen == [(0, 0, 0), (0, 0, 1)]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize('error', [OSError, KeyboardInterrupt])
@@ -122,9 +160,9 @@ def test_a_faster_process_wins(tmp_path, monkeypatch, by_a_hair):
     root, inodes = tmp_path / 'coco', []
 
     def overtaken(partial, splits):
-        dataset.write_coco(partial, splits)
+        WRITE_COCO(partial, splits)
         with monkeypatch.context() as patch:
-            patch.setitem(dataset.LAYOUTS, 'coco', dataset.write_coco)
+            replace_layout(patch, write=WRITE_COCO)
             patch.setattr(dataset.os, 'getpid', lambda: -1)
             make(root)
         inodes.append(root.stat().st_ino)
@@ -133,7 +171,7 @@ def test_a_faster_process_wins(tmp_path, monkeypatch, by_a_hair):
             monkeypatch.setattr(dataset, '_is_complete', lambda *_: next(complete))
             monkeypatch.setattr(dataset.Path, 'exists', lambda path: False)
 
-    monkeypatch.setitem(dataset.LAYOUTS, 'coco', overtaken)
+    replace_layout(monkeypatch, write=overtaken)
     make(root)
     assert inodes == [root.stat().st_ino]
     assert [path.name for path in tmp_path.iterdir()] == ['coco']
@@ -152,7 +190,7 @@ def test_an_empty_folder_may_be_filled(tmp_path):
 
 
 def test_wrong_arguments_are_errors(tmp_path):
-    with pytest.raises(ValueError, match=r"layout must be one of \['coco'.*got 'voc'"):
+    with pytest.raises(ValueError, match=r"layout must be one of \['cityscapes', 'coco'.*'voc'"):
         make_mini_data('voc', tmp_path / 'x')
     with pytest.raises(ValueError, match='num_train must be at least 1, got 0'):
         make(tmp_path / 'x', num_train=0)

@@ -1,0 +1,151 @@
+"""Ratios are those of the samples; table, JSON and picture hold them."""
+
+import json
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from mmst.benchmark import (
+    StepSample,
+    environment,
+    format_table,
+    plot_steps,
+    summarize_steps,
+    write_json,
+)
+from mmst.benchmark.step_summary import bootstrap_interval
+
+# Plain iterations get slower from step to step, subnets differ in size.
+PLAIN_SECONDS = [1.0, 2.0, 3.0, 4.0]
+EXTRA_FLOPS = [20, 50, 80, 30]
+
+
+def sample(step, arm, seconds, flops, resize=0.0, images=0.0, peak=1000):
+    return StepSample(step, arm, seconds, 2 * seconds, resize, images, flops, peak)
+
+
+def make_samples(overhead=1.1, outlier=1.0):
+    samples = []
+    for step, (seconds, extra) in enumerate(zip(PLAIN_SECONDS, EXTRA_FLOPS, strict=True)):
+        slow = outlier if step == 2 else 1.0
+        floor = 1 + extra / 100
+        one = overhead * floor * seconds * slow
+        samples += [
+            sample(step, 'plain', seconds, 100, peak=900 + step),
+            sample(step, 'K=0', seconds * 1.01, 100, peak=903),
+            sample(step, 'K=1', one, 100 + extra, 0.04 * one, 0.01 * one, peak=1806 - step),
+        ]
+    return samples
+
+
+def test_ratio_to_the_floor_is_that_of_each_iteration_to_its_own():
+    plain, inactive, one = summarize_steps(make_samples())
+    assert (plain.time_ratio, plain.floor, plain.to_floor, plain.memory_ratio) == (1, 1, 1, 1)
+    assert (inactive.num_subnets, inactive.floor) == (0, 1)
+    assert inactive.time_ratio == pytest.approx(1.01)
+    assert one.floor == pytest.approx(1.45)
+    assert one.to_floor == pytest.approx(1.1)
+    assert one.to_floor_range == pytest.approx((1.1, 1.1))
+    assert one.time_ratio == pytest.approx(1.1 * 1.45)
+    assert one.time_ratio_of_sums == pytest.approx(1.1 * (1.2 + 3 + 5.4 + 5.2) / 10)
+    assert one.memory_ratio == 1806 / 903
+    assert one.resize_share == pytest.approx(0.04)
+    assert one.resize_inputs_share == pytest.approx(0.01)
+    assert one.resize_ground_truth_share == pytest.approx(0.03)
+
+
+def test_an_outlier_does_not_move_the_ratio():
+    *_, one = summarize_steps(make_samples(outlier=10.0))
+    assert one.to_floor == pytest.approx(1.1)
+    assert one.to_floor_range[1] > 2
+    assert one.time_ratio_of_sums > 5
+
+
+def test_order_of_the_samples_does_not_matter():
+    samples = make_samples(outlier=1.3)
+    assert len(samples) == 12
+    backwards = {summary.arm: summary for summary in summarize_steps(samples[::-1])}
+    assert backwards == {summary.arm: summary for summary in summarize_steps(samples)}
+
+
+def test_a_busy_machine_is_measured_by_processor_time():
+    samples = make_samples(outlier=10.0)
+    samples = [
+        StepSample(**{**asdict(entry), 'cpu_seconds': 3.0 * entry.flops}) for entry in samples
+    ]
+    *_, one = summarize_steps(samples, clock='cpu')
+    assert one.to_floor == one.to_floor_range[1] == pytest.approx(1)
+    assert one.seconds == pytest.approx(3 * 140)
+    with pytest.raises(ValueError, match=r"clock must be one of \('wall', 'cpu'\), got 'sun'"):
+        summarize_steps(samples, clock='sun')
+
+
+def test_iterations_are_added_up_over_the_interval():
+    samples = []
+    for step in range(4):
+        active = step % 2 == 0
+        samples += [
+            sample(step, 'plain', 1.0, 100),
+            sample(step, 'K=1', 1.8 if active else 1.0, 160 if active else 100),
+        ]
+    _, one = summarize_steps(samples, interval=2)
+    assert one.floor == pytest.approx(1.3)
+    assert one.time_ratio == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize(
+    ('samples', 'message'),
+    [
+        ([sample(0, 'K=1', 1.0, 100)], "samples must hold iterations of the arm 'plain', got none"),
+        ([sample(0, 'plain', 1.0, 0)], 'the model must have matrix products or convolutions'),
+    ],
+)
+def test_samples_that_say_nothing_are_refused(samples, message):
+    with pytest.raises(ValueError, match=message):
+        summarize_steps(samples)
+
+
+def test_interval_of_the_median_covers_it():
+    values = [1 + 0.01 * math.sin(7 * i) for i in range(50)]
+    low, high = bootstrap_interval(values)
+    assert 0.99 < low < sorted(values)[25] < high < 1.01
+    assert bootstrap_interval(values) == (low, high)
+    narrow = bootstrap_interval(values, confidence=0.5)
+    assert low < narrow[0] < narrow[1] < high
+    assert bootstrap_interval([2.0]) == (2.0, 2.0)
+
+
+def test_table_has_a_line_for_each_arm():
+    lines = format_table(summarize_steps(make_samples())).splitlines()
+    assert len(lines) == 2 + 3
+    row = 'K=1 4510.0 ms 1.595 1.450 1.100 1.100 to 1.100 2.000 4.00 % 1.00 % 3.00 %'
+    assert ' '.join(lines[-1].split()) == row
+    assert lines[-2].endswith('-')
+
+
+def test_json_is_complete(tmp_path):
+    samples = make_samples()
+    summaries = summarize_steps(samples)
+    write_json(
+        tmp_path / 'out.json',
+        settings={'seed': 3},
+        environment=environment(torch.device('cpu')),
+        summaries=summaries,
+        samples=samples,
+    )
+    content = json.loads((tmp_path / 'out.json').read_text())
+    assert content['settings'] == {'seed': 3}
+    assert content['environment']['threads'] == torch.get_num_threads()
+    assert content['environment']['device'] == 'cpu'
+    assert content['environment']['device_name']
+    assert content['environment']['versions']['torch'] == torch.__version__.partition('+')[0]
+    assert [StepSample(**entry) for entry in content['samples']] == samples
+    assert [entry['arm'] for entry in content['summary']] == ['plain', 'K=0', 'K=1']
+    assert content['summary'][2]['to_floor'] == summaries[2].to_floor
+
+
+def test_picture_is_drawn(tmp_path):
+    plot_steps(summarize_steps(make_samples()), tmp_path / 'out.png', 'title')
+    assert (tmp_path / 'out.png').stat().st_size > 10_000
