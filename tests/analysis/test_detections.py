@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData
 
 from mmst.analysis.detections import Boxes, DetectedImage, detect, draw_boxes, draw_detections
 from mmst.mini import make_mini_data
-from mmst.mini.scene import make_scene
+from mmst.mini.objects import make_object_scene
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
 NOTHING = Boxes(np.zeros((0, 4)), [])
@@ -74,7 +74,7 @@ def test_a_detector_is_run_on_validation_images(tmp_path, monkeypatch):
 
     assert [path[-16:] for path in asked] == ['000000500001.jpg', '000000500006.jpg']
     for image, index in zip(images, (0, 5), strict=True):
-        scene = make_scene((0, 1, index))
+        scene = make_object_scene((0, 1, index))
         assert image.image.shape == scene.image.shape
         objects = [obj.category for obj in scene.objects if not obj.crowd]
         assert image.truth.names == objects
