@@ -114,14 +114,15 @@ def logged():
 
 
 def quick_first(names, quick):
-    """One config of each task in the quick tests, the others in ``-m slow``."""
+    """A few configs in the quick tests, the others in ``-m slow``."""
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @pytest.mark.parametrize(
     'name',
     quick_first(
-        [*PLAIN, *SGD, *map(stimulated, PLAIN), *map(stimulated, SGD)], [*map(stimulated, METRICS)]
+        [*PLAIN, *SGD, *map(stimulated, PLAIN), *map(stimulated, SGD)],
+        ['faster_rcnn_r50_st', 'fpn_cityscapes_r50_st'],
     ),
 )
 def test_config_trains_and_validates_on_mini_data(run_tool, data, logged, tmp_path, name):
