@@ -12,7 +12,7 @@ import sys
 from mmengine.config import Config, DictAction
 
 from mmst import config as edit  # importing mmst registers everything
-from mmst.checkpoints import explain_refusal
+from mmst.checkpoints import safe_loading
 
 
 def parse_args() -> argparse.Namespace:
@@ -115,9 +115,9 @@ def main() -> None:
         cfg, output = prepare(args)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
-    runner = edit.build_runner(cfg)
-    output.register(runner, cfg)
-    with explain_refusal(args.checkpoint):
+    with safe_loading(args.checkpoint):
+        runner = edit.build_runner(cfg)
+        output.register(runner, cfg)
         if args.depths is not None:
             metrics = edit.run_subnet_test(runner, args.depths, args.recalibrate)
         else:

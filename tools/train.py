@@ -13,7 +13,7 @@ import sys
 from mmengine.config import Config, DictAction
 
 from mmst import config as edit  # importing mmst registers everything
-from mmst.checkpoints import explain_refusal
+from mmst.checkpoints import safe_loading
 
 
 def parse_args() -> argparse.Namespace:
@@ -125,9 +125,8 @@ def main() -> None:
         cfg = prepare(args)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
-    runner = edit.build_runner(cfg)
-    with explain_refusal('named by load_from or init_cfg'):
-        runner.train()
+    with safe_loading('named by load_from or init_cfg'):
+        edit.build_runner(cfg).train()
 
 
 if __name__ == '__main__':

@@ -2,14 +2,14 @@
 
 from .safe_load import (
     UntrustedCheckpointError,
-    explain_refusal,
     load_checkpoint,
     register_safe_globals,
+    safe_loading,
 )
 
 __all__ = [
     'UntrustedCheckpointError',
-    'explain_refusal',
+    'safe_loading',
     'load_checkpoint',
     'register_safe_globals',
 ]

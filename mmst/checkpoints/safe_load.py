@@ -8,6 +8,7 @@ message hub's ``HistoryBuffer``, numpy arrays, and ``getattr``. This module list
 from __future__ import annotations
 
 import importlib
+import os
 import pickle
 import re
 import zipfile
@@ -24,9 +25,9 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 __all__ = [
     'UntrustedCheckpointError',
-    'explain_refusal',
     'load_checkpoint',
     'register_safe_globals',
+    'safe_loading',
 ]
 
 _METHODS = {
@@ -38,6 +39,8 @@ _METHODS = {
 # on Windows), the others are mmpose's dataset_meta.
 _DTYPES = ('Float64DType', 'Float32DType', 'Int64DType', 'Int32DType', 'UInt8DType')
 _DTYPE_CODES = ('f8', 'f4', 'i8', 'i4', 'u1')
+
+_TORCH_SWITCHES = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
 
 
 class UntrustedCheckpointError(ValueError):
@@ -75,7 +78,7 @@ def load_checkpoint(file: str | PathLike[str], *, verify: bool = False) -> Any:
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f'checkpoint must be an existing file, got {str(file)!r}')
-    with explain_refusal(file):
+    with safe_loading(file):
         try:
             if verify and _is_zip(file):
                 _verify(file)
@@ -90,8 +93,11 @@ def load_checkpoint(file: str | PathLike[str], *, verify: bool = False) -> Any:
 
 
 @contextmanager
-def explain_refusal(source: object) -> Iterator[None]:
-    """Turns torch's refusal of an unsafe checkpoint into an error that names it.
+def safe_loading(source: object) -> Iterator[None]:
+    """Makes everything that is loaded inside load with ``weights_only``, and explains refusals.
+
+    mmengine leaves the choice to torch, whose functions do not agree: ``torch.load`` refuses what
+    is unsafe, but ``torch.hub.load_state_dict_from_url``, and with it every URL, does not.
 
     Args:
         source: What is being loaded, for the message.
@@ -99,6 +105,8 @@ def explain_refusal(source: object) -> Iterator[None]:
     Raises:
         UntrustedCheckpointError: Loading was refused within the context.
     """
+    before = {name: os.environ.pop(name, None) for name in _TORCH_SWITCHES}
+    os.environ[_TORCH_SWITCHES[0]] = '1'
     try:
         yield
     except pickle.UnpicklingError as error:
@@ -110,6 +118,11 @@ def explain_refusal(source: object) -> Iterator[None]:
             'No checkpoint of OpenMMLab, timm or torchvision needs that, so the file is not '
             'trusted; get it from its authors again, or ask them for the state dict alone'
         ) from error
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _restricted_getattr(owner: Any, name: str) -> Any:

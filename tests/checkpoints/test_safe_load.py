@@ -9,15 +9,15 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 from torch.utils.data import Dataset
 
 from mmst.checkpoints import (
     UntrustedCheckpointError,
-    explain_refusal,
     load_checkpoint,
     register_safe_globals,
+    safe_loading,
 )
 
 register_safe_globals()
@@ -223,8 +223,24 @@ def test_a_refusal_deep_inside_the_runner_is_explained_too(tmp_path):
     file = tmp_path / 'evil.pth'
     torch.save({'state_dict': Pickled(os.system, ('true',))}, file)
     expected = pytest.raises(UntrustedCheckpointError, match=r"'torchvision://evil'.*posix\.system")
-    with expected, explain_refusal('torchvision://evil'):
+    with expected, safe_loading('torchvision://evil'):
         torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize('switch', [None, 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'])
+def test_a_url_is_read_as_safely(tmp_path, monkeypatch, switch):
+    proof, file = tmp_path / 'executed', tmp_path / 'hub' / 'checkpoints' / 'evil.pth'
+    file.parent.mkdir(parents=True)
+    torch.save({'state_dict': Pickled(os.system, (touch_command(proof),))}, file)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))  # torch finds it there, as if downloaded
+    if switch:
+        monkeypatch.setenv(switch, '1')
+    before = dict(os.environ)
+    url = 'https://example.org/evil.pth'
+    with pytest.raises(UntrustedCheckpointError, match=r'posix\.system'), safe_loading(url):
+        CheckpointLoader.load_checkpoint(url)
+    assert not proof.exists()
+    assert dict(os.environ) == before
 
 
 def test_registering_twice_adds_nothing():
