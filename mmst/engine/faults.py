@@ -19,6 +19,8 @@ from .batch import SubnetBatch
 
 __all__ = ['PassInfo', 'check_finite', 'explain_failure']
 
+_TOO_FEW_VALUES = 'Expected more than 1 value per channel when training'
+
 
 @dataclass
 class PassInfo:
@@ -54,8 +56,9 @@ def check_finite(
 ) -> bool:
     """Tells whether the backward of a subnet pass may run.
 
-    Where there is a loss scaler nothing is checked: it leaves out the whole step by itself when
-    something overflows.
+    A loss scaler (mixed precision) leaves out the whole step when something overflows, and tries
+    the next one with a lower scale. An error comes only where a lower scale did not help: once it
+    is below 1.
 
     Args:
         loss: The loss to be minimised, a scalar.
@@ -68,23 +71,31 @@ def check_finite(
     Raises:
         FloatingPointError: The loss is not finite, and ``skip`` is False.
     """
-    scaler = getattr(optim_wrapper, 'loss_scaler', None)
-    if scaler is not None and scaler.is_enabled():
-        return True
     finite = torch.isfinite(loss.detach()).int()
+    finite_here = bool(finite)
     if skip:
         all_reduce(finite, 'min')
     if finite:
         return True
     parts = ', '.join(f'{name}={value.item():g}' for name, value in values.items())
     message = f'loss of a subnet must be finite, got {parts} in {info}'
-    if not skip:
-        raise FloatingPointError(
-            f'{message}. Parameters are as before this iteration. Lower the learning rate or the '
-            "weight of subnets, begin them later, or leave such passes out with on_nonfinite='skip'"
+    if finite_here:
+        message = f'loss of a subnet must be finite on all ranks, is not on another one, in {info}'
+    if skip:
+        print_log(f'{message}: skipped on all ranks', logger='current', level=logging.WARNING)
+        return False
+    scaler = getattr(optim_wrapper, 'loss_scaler', None)
+    if scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1:
+        print_log(
+            f'{message}: the loss scaler leaves out this step, at scale {scaler.get_scale():g}',
+            logger='current',
+            level=logging.WARNING,
         )
-    print_log(f'{message}: skipped on all ranks', logger='current', level=logging.WARNING)
-    return False
+        return True
+    raise FloatingPointError(
+        f'{message}. Parameters are as before this iteration. Lower the learning rate or the '
+        "weight of subnets, begin them later, or leave such passes out with on_nonfinite='skip'"
+    )
 
 
 @contextmanager
@@ -93,12 +104,19 @@ def explain_failure(info: PassInfo) -> Iterator[None]:
 
     Raises:
         torch.OutOfMemoryError: Memory was exhausted within the context.
+        ValueError: A norm layer in training mode was left with one value per channel.
     """
     try:
         yield
     except FloatingPointError:
         raise
     except Exception as error:
+        if _TOO_FEW_VALUES in str(error):
+            raise ValueError(
+                'norm layers in training mode must see more than one value per channel, got one in '
+                f'{info}: {error}. Raise min_ratio or batch_fraction, so that a subnet keeps more '
+                'pixels or images, take larger batches, or set norm_eval=True'
+            ) from error
         if not _is_out_of_memory(error):
             print_log(f'{type(error).__name__} in {info}', logger='current', level=logging.ERROR)
             raise

@@ -73,7 +73,8 @@ class StimulativeHook(Hook):
             ``'shared'`` lets them in.
         on_nonfinite: What happens when a subnet's loss is not finite: ``'stop'`` raises an error
             before the optimiser's step; ``'skip'`` leaves the pass out on all ranks and counts it
-            in the log as ``subnet/skipped``. A loss scaler (mixed precision) handles it by itself.
+            in the log as ``subnet/skipped``. With a loss scaler (mixed precision) ``'stop'`` raises
+            only once its scale is below 1.
         seed: Seed of the draws. Defaults to the run's.
 
     Raises:
@@ -149,6 +150,7 @@ class StimulativeHook(Hook):
         self._cost = count_depth_cost(self._backbone, runner.logger)
         self._signature = inspect.signature(self._model.forward)
         self._batch_is_checked = self.inputs is None or self.weight == 0
+        runner.optim_wrapper.zero_grad()  # an interrupted iteration may have left gradients
         runner.logger.info(
             summarize(
                 self._backbone,

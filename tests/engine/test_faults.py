@@ -167,3 +167,28 @@ def test_interrupted_training_leaves_the_model_as_it_was(
     assert all(getattr(module, 'track_running_stats', True) for module in model.modules())
     assert not model._forward_pre_hooks
     assert random.getstate() == python_state
+
+
+def test_gradients_left_by_an_interruption_are_dropped(make_classifier_runner, hook_config):
+    interrupted, fresh = (make_classifier_runner(hook_config(), max_iters=1) for _ in range(2))
+    for parameter in interrupted.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for runner in (interrupted, fresh):
+        runner.train()
+    assert len(momentum(fresh)) > 40
+    for name, value in momentum(fresh).items():
+        assert torch.equal(momentum(interrupted)[name], value), name
+
+
+def test_norm_layers_with_one_value_name_the_pass_and_the_remedy(
+    make_classifier_runner, hook_config
+):
+    """A 64 x 64 image has 2 x 2 features, a half as large one a single one."""
+    hook = hook_config(batch_fraction=0.5, inputs={**hook_config()['inputs'], 'min_ratio': 0.1})
+    make_classifier_runner(hook_config(batch_fraction=0.5, inputs=None), max_iters=2).train()
+    message = (
+        r'more than one value per channel, got one in the pass of subnet 0 in iteration \d+ '
+        r'\(.*, 1 images in .*\. Raise min_ratio or batch_fraction'
+    )
+    with pytest.raises(ValueError, match=message):
+        make_classifier_runner(hook, max_iters=20).train()

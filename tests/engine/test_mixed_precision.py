@@ -1,5 +1,7 @@
 """Under autocast and with a loss scaler, subnets do what the main network does."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -89,20 +91,36 @@ def test_scale_does_not_change_the_step(make_classifier_runner, hook_config):
         torch.testing.assert_close(steps[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize('on_nonfinite', ['stop', 'skip'])
-def test_overflow_in_a_subnet_skips_the_step_for_all(
-    make_classifier_runner, hook_config, monkeypatch, on_nonfinite
+@pytest.fixture
+def overflow_at(monkeypatch):
+    """Makes the losses of the given subnet passes, counted over the run, infinite."""
+
+    def install(passes):
+        losses = GroundTruthSupervision.losses
+        calls = iter(range(1000))
+
+        def overflowing(self, *args):
+            loss, values = losses(self, *args)
+            return loss * (float('inf') if next(calls) in passes else 1.0), values
+
+        monkeypatch.setattr(GroundTruthSupervision, 'losses', overflowing)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ('on_nonfinite', 'stays', 'expected_scales', 'message'),
+    [
+        ('stop', [False, True, False], [1024.0, 512.0, 512.0], 'the loss scaler leaves out this'),
+        ('skip', [False] * 3, [1024.0] * 3, 'skipped on all ranks'),
+    ],
+)
+def test_overflow_in_a_subnet_skips_the_step_or_the_pass(
+    make_classifier_runner, hook_config, overflow_at, on_nonfinite, stays, expected_scales, message
 ):
-    losses = GroundTruthSupervision.losses
-    calls = iter(range(10))
-
-    def overflowing(self, *args):
-        loss, values = losses(self, *args)
-        return loss * (float('inf') if next(calls) == 2 else 1.0), values
-
-    monkeypatch.setattr(GroundTruthSupervision, 'losses', overflowing)
+    overflow_at([2])
     hook = hook_config(num_subnets=2, on_nonfinite=on_nonfinite)
-    runner = make_classifier_runner(hook, max_iters=3, optim_wrapper=amp())
+    runner = make_classifier_runner(hook, max_iters=3, optim_wrapper=amp(), log_level='WARNING')
     weights, scales = [runner.model.head.weight.detach().clone()], []
 
     def record(*args, **kwargs):
@@ -112,5 +130,18 @@ def test_overflow_in_a_subnet_skips_the_step_for_all(
     runner.record.after_train_iter = record
     runner.train()
     same = [torch.equal(a, b) for a, b in zip(weights, weights[1:], strict=False)]
-    assert same == [False, True, False]
-    assert scales == [1024.0, 512.0, 512.0]
+    assert same == stays
+    assert scales == expected_scales
+    log = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
+    assert message in log and 'in the pass of subnet 0 in iteration 1' in log
+
+
+def test_overflow_that_no_scale_prevents_is_an_error(
+    make_classifier_runner, hook_config, overflow_at
+):
+    overflow_at(range(1000))
+    runner = make_classifier_runner(
+        hook_config(), max_iters=20, optim_wrapper=amp(init_scale=4.0), log_level='CRITICAL'
+    )
+    with pytest.raises(FloatingPointError, match=r'loss of a subnet must be finite.*iteration 3'):
+        runner.train()
