@@ -71,7 +71,8 @@ def check_checkpoint(cfg: Config) -> None:
     """
     resume = cfg.get('resume')
     file = cfg.get('load_from')
-    if file is None and resume and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
+    automatic = file is None
+    if automatic and resume and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
         file = find_latest_checkpoint(cfg.work_dir)
     if file is None or '://' in file:
         return
@@ -80,7 +81,9 @@ def check_checkpoint(cfg: Config) -> None:
     except (ValueError, FileNotFoundError) as error:
         if not resume:
             raise
-        raise type(error)(f'{error}; {_advice(Path(file))}') from None
+        folder = Path(cfg.work_dir) if automatic else Path(file).parent
+        source = f' (from {folder / "last_checkpoint"})' if automatic else ''
+        raise type(error)(f'{error}{source}; {_advice(Path(file), folder)}') from None
     if resume:
         _take_seed(cfg, checkpoint)
 
@@ -92,19 +95,19 @@ def _take_seed(cfg: Config, checkpoint: Any) -> None:
         cfg.randomness = dict(randomness, seed=meta['seed'])
 
 
-def _advice(damaged: Path) -> str:
-    """Says from which checkpoint of the same folder the run can go on."""
-    last = _number(damaged)
-    files = [file for file in damaged.parent.glob('*.pth') if file != damaged]
-    numbers = {file: _number(file) for file in files}
-    earlier = [file for file in files if numbers[file] >= 0 and (last < 0 or numbers[file] < last)]
-    for file in sorted(earlier, key=numbers.get, reverse=True):
+def _advice(lost: Path, folder: Path) -> str:
+    """Says from which checkpoint of a folder the run can go on, if one is damaged or missing."""
+    last = _number(lost) if lost.is_file() else -1
+    before = ' before it' if last >= 0 else ''
+    numbers = {file: _number(file) for file in folder.glob('*.pth') if file != lost}
+    files = [file for file, at in numbers.items() if at >= 0 and (last < 0 or at < last)]
+    for file in sorted(files, key=numbers.get, reverse=True):
         try:
             load_checkpoint(file, verify=True)
         except ValueError:
             continue
-        return f'the newest readable checkpoint before it is {file}: continue with --resume {file}'
-    return f'no readable checkpoint before it is in {damaged.parent}; leave --resume out to restart'
+        return f'the newest readable checkpoint{before} is {file}: continue with --resume {file}'
+    return f'no readable checkpoint{before} is in {folder}; leave --resume out to restart'
 
 
 def _number(file: Path) -> int:

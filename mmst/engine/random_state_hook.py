@@ -22,8 +22,7 @@ class RandomStateHook(Hook):
     is nothing to save: at the start of each epoch, or before each batch of an iteration-based loop,
     python's, numpy's and torch's generators are set from the run's seed and the number of the
     iteration. Validations and interruptions leave no trace: a resumed run repeats the interrupted
-    one bit for bit where its operators are deterministic. As in mmengine, ranks draw alike unless
-    ``randomness.diff_rank_seed`` is set.
+    one bit for bit where its operators are deterministic. Ranks draw differently.
 
     In an epoch-based loop with workers, also set ``persistent_workers=False`` and
     ``worker_init_fn=dict(type='mmst.seed_worker')`` in the training data loader, or random numbers
@@ -36,6 +35,13 @@ class RandomStateHook(Hook):
         """Takes over the random states, and says what cannot be repeated."""
         loop = runner.train_loop
         if not isinstance(loop, EpochBasedTrainLoop):
+            if not hasattr(loop, 'dataloader_iterator'):
+                runner.logger.warning(
+                    f'Random states of a {type(loop).__name__} are left alone, because it has no '
+                    'dataloader_iterator as IterBasedTrainLoop has: a resumed run will differ from '
+                    'the uninterrupted one'
+                )
+                return
             # Also covers the batches that a resumed loop skips.
             loop.dataloader_iterator = _Reseeded(
                 loop.dataloader_iterator, lambda step: _seed(runner, step)
@@ -77,4 +83,4 @@ class _Reseeded:
 
 
 def _seed(runner: Runner, step: int) -> None:
-    seed_all(f'mmst.iteration:{runner.seed}:{step}')
+    seed_all(f'mmst.iteration:{runner.seed}:{step}:{runner.rank}')

@@ -87,6 +87,15 @@ def test_missing_last_checkpoint_names_the_one_before(work_dir):
         check_checkpoint(resumed(work_dir))
 
 
+@pytest.mark.parametrize('content', ['/gone/iter_4.pth', ''], ids=['moved', 'cut off'])
+def test_last_checkpoint_that_leads_nowhere_names_the_newest(work_dir, content):
+    """As in a work dir that was moved, or killed while the name was written."""
+    (work_dir / 'last_checkpoint').write_text(content)
+    message = r'last_checkpoint\); the newest readable checkpoint is .*iter_10\.pth: continue'
+    with pytest.raises(FileNotFoundError, match=message):
+        check_checkpoint(resumed(work_dir))
+
+
 def test_later_checkpoints_are_not_offered(work_dir):
     damaged(work_dir / 'iter_4.pth')
     with pytest.raises(ValueError, match=r'newest readable.*iter_2\.pth'):

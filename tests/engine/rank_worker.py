@@ -6,10 +6,16 @@ from pathlib import Path
 
 import torch
 from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.dist import get_rank
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmst.config import set_launcher
+from mmst.engine.registry import SUPERVISIONS
+from mmst.engine.supervision import GroundTruthSupervision
 
 
 def load(path):
@@ -102,7 +108,7 @@ def train(out, rank, ranks, settings):
             **({'stimulative': {**shared.HOOK, **settings['hook']}} if settings['hook'] else {}),
         },
         launcher='pytorch' if distributed else 'none',
-        cfg=wrapper(settings) if distributed else {},
+        cfg=distributed_config(settings, rank) if distributed else {},
         custom_hooks=[record],
         randomness={'seed': 7, 'diff_rank_seed': settings['diff_rank_seed']},
         default_scope='mmdet',
@@ -112,6 +118,7 @@ def train(out, rank, ranks, settings):
     runner.train()
     model = runner.model.module if distributed else runner.model
     state = runner.optim_wrapper.optimizer.state
+    samples = getattr(runner.train_dataloader.dataset, 'samples', [])[rank::ranks]
     draws = [
         [values[name][0] for name in ('size', *(f'depth_{i}' for i in (1, 2, 3, 4)))]
         for values in record.subnet
@@ -124,17 +131,28 @@ def train(out, rank, ranks, settings):
             'gradients': {n: state[p]['momentum_buffer'] for n, p in model.named_parameters()},
             'draws': draws,
             'seed': runner.seed,
+            'skipped': [v['skipped'][0] for v in record.subnet if 'skipped' in v],
+            'objects': [len(sample['data_samples'].gt_instances) for sample in samples],
         },
         out,
     )
 
 
-def wrapper(settings):
-    return {
-        'model_wrapper_cfg': {
-            'type': 'MMDistributedDataParallel',
-            'device_ids': None,
-            'broadcast_buffers': False,
-            'find_unused_parameters': settings['find_unused_parameters'],
-        }
-    }
+def distributed_config(settings, rank):
+    """What tools/train.py makes of a config."""
+    cfg = Config({'find_unused_parameters': settings['find_unused_parameters']})
+    return set_launcher(cfg, 'pytorch', rank)
+
+
+@SUPERVISIONS.register_module()
+class SpoiledSupervision(GroundTruthSupervision):
+    """Ground truth whose loss is not a number in one pass on one rank."""
+
+    def __init__(self, rank, at):
+        self.rank, self.at, self.passes = rank, at, 0
+
+    def losses(self, *args):
+        loss, values = super().losses(*args)
+        self.passes += 1
+        spoiled = (get_rank(), self.passes) == (self.rank, self.at)
+        return loss * (float('nan') if spoiled else 1), values

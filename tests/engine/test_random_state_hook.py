@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader, Dataset
 
 from mmst.engine.random_state import seed_worker
@@ -41,6 +42,33 @@ def test_what_is_drawn_between_leaves_no_trace(make_classifier_runner, epochs, b
         ).train()
     assert len(set(hooks[0].values)) == len(hooks[0].values) == 4
     assert hooks[0].values == hooks[1].values
+
+
+def test_ranks_draw_differently(make_classifier_runner):
+    hook = Draws()
+    for rank in (0, 1, 1):
+        runner = make_classifier_runner(None, custom_hooks=[hook], default_hooks=HOOKS, max_iters=1)
+        runner._rank = rank
+        runner.train()
+    assert hook.values[0] != hook.values[1] == hook.values[2]
+
+
+class Loop(BaseLoop):
+    """A training loop that is none of mmengine's."""
+
+    iter = epoch = 0
+    max_iters = max_epochs = 1
+
+    def run(self):
+        self.runner.call_hook('before_train')
+
+
+def test_loops_of_another_kind_are_left_alone(make_classifier_runner):
+    runner = make_classifier_runner(None, default_hooks=HOOKS, log_level='WARNING')
+    runner._train_loop = Loop(runner, runner.train_loop.dataloader)
+    runner.train()
+    text = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
+    assert 'Random states of a Loop are left alone' in text
 
 
 def test_seeds_decide(make_classifier_runner):

@@ -40,6 +40,24 @@ def test_ordinary_run_passes(process_group):
     check_step(run(distributed))
 
 
+@pytest.mark.parametrize(
+    ('compiled', 'message'), [(True, 'compile must be off'), (False, 'optim_wrapper must be')]
+)
+def test_checks_come_before_the_first_iteration(
+    make_classifier_runner, hook_config, compiled, message
+):
+    runner = make_classifier_runner(hook_config(), cfg={'compile': compiled})
+    if not compiled:
+        wrapper = OptimWrapper(torch.optim.SGD(runner.model.parameters(), lr=0.1))
+        runner.optim_wrapper = OptimWrapperDict(all=wrapper)
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    with pytest.raises((TypeError, ValueError), match=message):
+        runner.train()
+    assert runner.iter == 0
+    for name, value in runner.model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_static_graph_is_refused(process_group):
     model = MMDistributedDataParallel(torch.nn.Linear(1, 1), static_graph=True)
     with pytest.raises(ValueError, match='model_wrapper_cfg.static_graph must be False, got True'):

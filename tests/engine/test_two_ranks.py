@@ -49,11 +49,22 @@ def test_gradients_are_the_mean_over_the_halves(run, find_unused_parameters):
 
 
 @pytest.mark.parametrize(
-    'changes', [{}, {'accumulative_counts': 2, 'with_cp': True}], ids=['plain', 'accumulating']
+    'changes',
+    [{'find_unused_parameters': True}, {'accumulative_counts': 2, 'with_cp': True}],
+    ids=['plain', 'accumulating'],
 )
 def test_ranks_draw_alike_and_stay_together(run, changes):
-    """Images 0 and 4 have no objects: a rank without ground truth must not fall out of step."""
-    first, second = run('rank', ranks=2, max_iters=10, lr=0.01, norm_eval=False, **changes)
+    """Every other batch of rank 0 is without ground truth: it must not fall out of step."""
+    first, second = run(
+        'rank',
+        ranks=2,
+        indices=[0, 1, 4, 3, 2, 5, 6, 7],
+        max_iters=10,
+        lr=0.01,
+        norm_eval=False,
+        **changes,
+    )
+    assert (first['objects'], second['objects']) == ([0, 0, 2, 2], [1, 2, 1, 2])
     depths = [[draw[1:] for draw in rank['draws']] for rank in (first, second)]
     assert depths[0] == depths[1]
     assert len({tuple(draw) for draw in depths[0]}) > 3
@@ -69,6 +80,26 @@ def test_ranks_with_seeds_of_their_own_draw_alike(run):
     assert (first['seed'], second['seed']) == (7, 8)
     assert first['draws'] == second['draws']
     assert len({tuple(draw) for draw in first['draws']}) == 4
+
+
+def test_pass_that_is_not_finite_on_one_rank_is_skipped_on_both(run):
+    first, second = run(
+        'rank',
+        ranks=2,
+        model='classifier',
+        hook={
+            'num_subnets': 2,
+            'on_nonfinite': 'skip',
+            'supervision': {'type': 'SpoiledSupervision', 'rank': 1, 'at': 4},
+        },
+        max_iters=3,
+        lr=0.01,
+    )
+    assert first['skipped'] == second['skipped'] == [0, 1, 1]
+    assert first['draws'] == second['draws']
+    for name, parameter in first['parameters'].items():
+        assert torch.equal(parameter, second['parameters'][name]), name
+        assert torch.isfinite(parameter).all(), name
 
 
 def test_synchronised_norm_is_that_of_one_process(run):

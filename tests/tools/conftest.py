@@ -176,6 +176,13 @@ def tiny(request, tmp_path):
     torch.set_num_threads(threads)
 
 
+def with_subclasses(parent):
+    """A class and all that derive from it: mmpose's visualizer does at second hand."""
+    yield parent
+    for child in parent.__subclasses__():
+        yield from with_subclasses(child)
+
+
 @pytest.fixture
 def run_tool(monkeypatch):
     """Runs ``tools/<name>.py`` in this process, as if from the command line."""
@@ -186,7 +193,7 @@ def run_tool(monkeypatch):
         spec.loader.exec_module(module)
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, arguments)])
         # A new process would not find the loggers and visualizers of earlier runs.
-        for manager in (MMLogger, MessageHub, Visualizer, *Visualizer.__subclasses__()):
+        for manager in (MMLogger, MessageHub, *with_subclasses(Visualizer)):
             manager._instance_dict.clear()
         module.main()
 

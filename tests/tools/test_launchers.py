@@ -65,11 +65,24 @@ def test_a_missing_argument_is_named(tmp_path, script):
     assert f'is missing: tools/{script}' in result.stderr
 
 
-@pytest.mark.slow
+STIMULATED = """
+_base_ = '{base}'
+custom_imports = dict(imports=['mmst'], allow_failed_imports=False)
+model = dict(backbone=dict(type='mmst.STBackbone', wraps='ResNet'))
+default_hooks = dict(
+    stimulative=dict(
+        type='mmst.StimulativeHook', num_subnets=2,
+        supervision=dict(type='mmst.GroundTruthSupervision'),
+        inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.5)))
+"""
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without accelerators')
-@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+@pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
 def test_two_ranks_train_and_test_without_accelerators(tiny, tmp_path):
-    config, data = tiny
+    base, data = tiny
+    config = tmp_path / 'stimulated.py'
+    config.write_text(STIMULATED.format(base=base))
     work_dir = tmp_path / 'run'
     environment = {
         **os.environ,
@@ -82,8 +95,11 @@ def test_two_ranks_train_and_test_without_accelerators(tiny, tmp_path):
         command = [TOOLS / script, config, *arguments, '--data-root', data, '--work-dir', work_dir]
         subprocess.run([str(part) for part in command], env=environment, check=True)
 
-    run('dist_train.sh', 2, '--max-iters', 2)
-    checkpoint = work_dir / 'iter_2.pth'
-    assert load_checkpoint(checkpoint)['meta']['iter'] == 2
-    run('dist_test.sh', checkpoint, 2, '--depths', '1,2,2,1', '--out', tmp_path / 'metrics.json')
-    assert 'accuracy/top1' in (tmp_path / 'metrics.json').read_text()
+    run('dist_train.sh', 2, '--max-iters', 2, '--weights', 'none')
+    file = work_dir / 'iter_2.pth'
+    checkpoint = load_checkpoint(file)
+    assert checkpoint['meta']['iter'] == 2
+    losses = checkpoint['message_hub']['log_scalars']['train/subnet/loss'].data[0]
+    assert len(losses) == 2 and (losses > 0).all()
+    run('dist_test.sh', file, 2, '--depths', '1,2,2,1', '--out', tmp_path / 'metrics.json')
+    assert 'coco/bbox_mAP' in (tmp_path / 'metrics.json').read_text()
