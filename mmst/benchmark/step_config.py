@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
-from mmst.config import set_seed
+from mmst.config import (
+    check_training,
+    find_stimulative_hook,
+    remove_pretrained,
+    remove_surroundings,
+    set_seed,
+)
 from mmst.config.walk import datasets, type_name
 from mmst.engine import HOOKS
 
@@ -19,8 +25,6 @@ Size = tuple[int, int]
 
 FIXED = {'begin': 0, 'by_epoch': False, 'weight_schedule': 'constant'}
 """Settings of every measured hook: it is the stimulated part of a training that is measured."""
-
-UNUSED_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,11 @@ def prepare_step_benchmark(
         TypeError: The hook has no such setting.
         ValueError: The config has no training, or no hook or several; or the settings do not fit.
     """
-    _check_training(cfg)
+    check_training(cfg)
     hook = take_hook(cfg, hook_options)
     _check_hook(hook, settings)
-    _remove_surroundings(cfg)
-    _remove_pretrained(cfg.model)
+    remove_surroundings(cfg)
+    remove_pretrained(cfg.model)
     cfg.load_from, cfg.resume = None, False
     cfg.optim_wrapper.pop('accumulative_counts', None)
     set_seed(cfg, settings.seed)
@@ -121,38 +125,19 @@ def take_hook(cfg: Config, options: Mapping[str, Any] | None = None) -> ConfigDi
     Raises:
         ValueError: There is no such hook, or several, or an option is the benchmark's to set.
     """
-    default_hooks = cfg.get('default_hooks') or {}
-    custom_hooks = cfg.get('custom_hooks') or []
-    found = [hook for hook in (*default_hooks.values(), *custom_hooks) if _is_stimulative(hook)]
-    if len(found) != 1:
-        raise ValueError(
-            f'config must have one mmst.StimulativeHook, got {len(found)}; give a config of a '
-            'stimulative training, e.g. configs/faster_rcnn_r50_st.py'
-        )
+    found = find_stimulative_hook(cfg)
     reserved = sorted({'type', 'num_subnets', *FIXED} & set(options or ()))
     if reserved:
         raise ValueError(
             f'--hook-options must leave {", ".join(reserved)} alone: the benchmark sets it '
             '(--num-subnets for the number of subnets)'
         )
-    cfg.default_hooks = {k: v for k, v in default_hooks.items() if not _is_stimulative(v)}
-    cfg.custom_hooks = [hook for hook in custom_hooks if not _is_stimulative(hook)]
-    holder = Config(dict(hook=found[0]))
+    default_hooks, custom_hooks = cfg.get('default_hooks') or {}, cfg.get('custom_hooks') or []
+    cfg.default_hooks = {name: hook for name, hook in default_hooks.items() if hook is not found}
+    cfg.custom_hooks = [hook for hook in custom_hooks if hook is not found]
+    holder = Config(dict(hook=found))
     holder.merge_from_dict({f'hook.{key}': value for key, value in (options or {}).items()})
     return ConfigDict(holder.hook, **FIXED)
-
-
-def _is_stimulative(hook: Any) -> bool:
-    return isinstance(hook, dict) and type_name(hook) == 'StimulativeHook'
-
-
-def _check_training(cfg: Config) -> None:
-    missing = [key for key in ('train_dataloader', 'optim_wrapper', 'model') if not cfg.get(key)]
-    if missing:
-        raise ValueError(
-            f'config must be one of a training, got none of {", ".join(missing)}; give a config '
-            'that tools/train.py takes'
-        )
 
 
 def _check_hook(hook: ConfigDict, settings: StepSettings) -> None:
@@ -196,31 +181,3 @@ def _set_image_size(cfg: Config, size_hw: Size) -> None:
     preprocessor = cfg.model.get('data_preprocessor') or {}
     if preprocessor.get('size') is not None:
         preprocessor.size = size_hw  # mmsegmentation pads to it
-
-
-def _remove_surroundings(cfg: Config) -> None:
-    for name in ('val', 'test'):
-        for part in ('cfg', 'dataloader', 'evaluator'):
-            cfg[f'{name}_{part}'] = None
-    cfg.param_scheduler = cfg.visualizer = None
-    cfg.default_hooks = {name: None for name in UNUSED_HOOKS}
-    cfg.custom_hooks = []
-    cfg.log_level = 'WARNING'
-
-
-def _remove_pretrained(node: Any) -> None:
-    """Removes the names of checkpoints wherever they stand in a model's config."""
-    if isinstance(node, dict):
-        if node.get('pretrained') is not None:
-            node['pretrained'] = None
-        initial = node.get('init_cfg')
-        if isinstance(initial, dict) and type_name(initial) == 'Pretrained':
-            node['init_cfg'] = None
-        elif isinstance(initial, list):
-            kept = [entry for entry in initial if type_name(entry) != 'Pretrained']
-            node['init_cfg'] = kept or None
-        for value in node.values():
-            _remove_pretrained(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _remove_pretrained(value)

@@ -226,7 +226,7 @@ class StepBenchmarkLoop(BaseLoop):
             yield iteration
 
 
-_RESIZES = ((stimulative_hook, 'subnet_batch'), (batch_module, 'resize_padded_batch'))
+_RESIZES = ((stimulative_hook, 'draw_subnet_batch'), (batch_module, 'resize_padded_batch'))
 """All that makes the batch of a subnet, and the part of it that resizes the images."""
 
 

@@ -1,5 +1,11 @@
 """Edits of mmengine configs: what the command lines offer, as functions ``Config -> Config``."""
 
+from .bare import (
+    check_training,
+    find_stimulative_hook,
+    remove_pretrained,
+    remove_surroundings,
+)
 from .data import check_data_files, set_data_root
 from .launch import build_runner, set_launcher
 from .library import LIBRARIES, Library, apply_library_defaults, library_of
@@ -34,10 +40,12 @@ __all__ = [
     'check_checkpoint',
     'check_data_files',
     'check_recalibrate',
+    'check_training',
     'disable_validation',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_tta',
+    'find_stimulative_hook',
     'has_accelerator',
     'layout_of',
     'library_of',
@@ -45,6 +53,8 @@ __all__ = [
     'make_resumable',
     'parse_depths',
     'prepare_subnet_test',
+    'remove_pretrained',
+    'remove_surroundings',
     'run_subnet_test',
     'set_data_root',
     'set_image_scale',

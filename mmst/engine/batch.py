@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,13 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from mmst.core import sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 
+from .inputs import RandomSmallerInput
 from .task import ImageResize, task_of
 
-__all__ = ['SubnetBatch', 'subnet_batch']
+__all__ = ['SubnetBatch', 'draw_subnet_batch', 'subnet_batch']
 
 Size = tuple[int, int]
 
@@ -28,11 +31,46 @@ class SubnetBatch:
         data_samples: B data samples that fit them.
         image_hw: Size (height, width) in pixels that holds each image, without the padding of the
             batch.
+        images: Positions of the images in the main network's batch, ``None`` if it is all of them.
+        sizes_hw: Size of each image without padding, ``None`` where nothing may change sizes.
     """
 
     inputs: Tensor
     data_samples: Sequence[BaseDataElement]
     image_hw: Size
+    images: tuple[int, ...] | None = None
+    sizes_hw: Sequence[Size] | None = None
+
+
+def draw_subnet_batch(
+    model: BaseModel,
+    inputs: Tensor,
+    data_samples: Sequence[BaseDataElement],
+    *,
+    rule: RandomSmallerInput | None,
+    batch_fraction: float,
+    seed: int,
+    step: int,
+    index: int,
+) -> SubnetBatch:
+    """Draws which images of a preprocessed batch a subnet sees and how large, and makes its batch.
+
+    Args:
+        model: See :func:`subnet_batch`, as for ``inputs``, ``data_samples`` and the errors.
+        inputs: Preprocessed images of shape (B, C, H, W).
+        data_samples: Their B data samples, which are not modified.
+        rule: Draws their size; ``None`` keeps it.
+        batch_fraction: Part of the images that the subnet sees, in (0, 1].
+        seed: Seed of the draws, which depend on it and the next two arguments only.
+        step: Training iteration.
+        index: Which subnet of this iteration.
+    """
+    draw = {'seed': seed, 'step': step, 'index': index}
+    choose_size = rule and functools.partial(rule.sample, **draw)
+    images = None
+    if batch_fraction < 1:
+        images = sample_images(len(inputs), batch_fraction, **draw)
+    return subnet_batch(model, inputs, data_samples, choose_size, images)
 
 
 def subnet_batch(
@@ -40,7 +78,7 @@ def subnet_batch(
     inputs: Tensor,
     data_samples: Sequence[BaseDataElement],
     choose_size: Callable[[Size], Size] | None,
-    images: Sequence[int] | None = None,
+    images: tuple[int, ...] | None = None,
 ) -> SubnetBatch:
     """Makes a smaller copy of a preprocessed batch.
 
@@ -67,13 +105,14 @@ def subnet_batch(
     if images is not None:
         inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
     if choose_size is None:
-        return SubnetBatch(inputs, copy.deepcopy(data_samples), tuple(inputs.shape[-2:]))
+        main_hw = (inputs.shape[-2], inputs.shape[-1])
+        return SubnetBatch(inputs, copy.deepcopy(data_samples), main_hw, images)
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
     image_hw = choose_size(main_hw)
     if image_hw == main_hw:
-        return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw)
+        return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw, images, from_hws)
     ratio = min(image_hw) / min(main_hw)
     to_hws = [scale_size(size_hw, ratio) for size_hw in from_hws]
     padded_hw = task.padded_size(model, to_hws, ratio)
@@ -85,4 +124,6 @@ def subnet_batch(
         resize_padded_batch(inputs, from_hws, to_hws, padded_hw, task.pad_value(model)),
         task.resize_samples(model, data_samples, resizes),
         image_hw,
+        images,
+        to_hws,
     )

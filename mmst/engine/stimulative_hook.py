@@ -13,9 +13,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmst.core import sample_images, weight_factor
+from mmst.core import weight_factor
 
-from .batch import subnet_batch
+from .batch import draw_subnet_batch, subnet_batch
 from .faults import PassInfo, check_finite, explain_failure
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
@@ -233,12 +233,14 @@ class StimulativeHook(Hook):
         data_samples: Sequence[Any],
         weight: float,
     ) -> Mapping[str, Tensor] | None:
-        draw = self._draw(info.step, info.index)
-        choose_size = self.inputs and functools.partial(self.inputs.sample, **draw)
-        images = None
-        if self.batch_fraction < 1:
-            images = sample_images(len(inputs), self.batch_fraction, **draw)
-        info.batch = subnet_batch(self._model, inputs, data_samples, choose_size, images)
+        info.batch = draw_subnet_batch(
+            self._model,
+            inputs,
+            data_samples,
+            rule=self.inputs,
+            batch_fraction=self.batch_fraction,
+            **self._draw(info.step, info.index),
+        )
         return train_subnet(
             self._model,
             self._backbone,

@@ -71,8 +71,8 @@ def test_time_in_resizing_is_part_of_the_iteration(measure):
     for sample in loop.samples:
         assert sample.seconds > sample.resize_seconds >= sample.resize_inputs_seconds
         assert (sample.resize_inputs_seconds > 0) == (sample.arm in ('K=1', 'K=2'))
-    assert stimulative_hook.subnet_batch is batch_module.subnet_batch
-    assert not hasattr(batch_module.subnet_batch, '__wrapped__')
+    assert stimulative_hook.draw_subnet_batch is batch_module.draw_subnet_batch
+    assert not hasattr(batch_module.draw_subnet_batch, '__wrapped__')
 
 
 class Losses(Hook):
