@@ -8,18 +8,23 @@ from . import tasks as tasks  # registers where each library keeps its ground tr
 from .checkpoints import register_safe_globals
 from .engine import (
     GroundTruthSupervision,
+    LogitSupervision,
     RandomSmallerInput,
     RandomStateHook,
     StimulativeHook,
     register_ground_truth,
 )
-from .models import STBackbone
+from .models import KLDivLoss, KLMinusLoss, LogitNormCrossEntropyLoss, STBackbone
 from .version import __version__
 
 register_safe_globals()
 
 __all__ = [
     'GroundTruthSupervision',
+    'KLDivLoss',
+    'KLMinusLoss',
+    'LogitNormCrossEntropyLoss',
+    'LogitSupervision',
     'RandomSmallerInput',
     'RandomStateHook',
     'STBackbone',

@@ -1,6 +1,7 @@
 """Stimulative training in plain PyTorch: needs torch and the standard library only."""
 
 from .cost import DepthCost, depth_cost
+from .losses import kl_div_loss, kl_minus_loss, normalize_logits
 from .norm import isolated_norm, recalibrate_norm
 from .resize import resize_batch, resize_padded_batch, sample_size, scale_size
 from .schedule import weight_factor
@@ -17,6 +18,9 @@ __all__ = [
     'active_subnet',
     'depth_cost',
     'isolated_norm',
+    'kl_div_loss',
+    'kl_minus_loss',
+    'normalize_logits',
     'prune_to_subnet',
     'recalibrate_norm',
     'register_residual_stages',

@@ -6,7 +6,7 @@ from .random_state_hook import RandomStateHook
 from .registry import FUNCTIONS, HOOKS, INPUT_RULES, MODELS, SUPERVISIONS
 from .stimulative_hook import StimulativeHook
 from .subnet_pass import find_stimulated_backbone
-from .supervision import GroundTruthSupervision
+from .supervision import GroundTruthSupervision, LogitSupervision
 from .task import ImageResize, Task, register_ground_truth, register_task
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     'SUPERVISIONS',
     'GroundTruthSupervision',
     'ImageResize',
+    'LogitSupervision',
     'RandomSmallerInput',
     'RandomStateHook',
     'StimulativeHook',

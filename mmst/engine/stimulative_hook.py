@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -17,6 +15,7 @@ from mmst.core import weight_factor
 
 from .batch import draw_subnet_batch, subnet_batch
 from .faults import PassInfo, check_finite, explain_failure
+from .main_forward import MainCall, MainForward
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
 from .run_checks import check_epochs, check_run, check_settings, check_step
@@ -48,9 +47,9 @@ class StimulativeHook(Hook):
     .. math:: L = L_{main} + weight \cdot \sum_{k=1}^{K} L_{sub,k}
 
     (ST++ eq. 1 with K subnets). The subnets run inside the model's forward, before the main
-    network, each with its own backward, so that at most one graph of a subnet is alive and
-    everything else (gradient synchronisation, accumulation, clipping, loss scaling) is the ordinary
-    training step.
+    network, or after it if they learn from its logits, each with its own backward, so that at most
+    one graph of a subnet is alive and everything else (gradient synchronisation, accumulation,
+    clipping, loss scaling) is the ordinary training step.
 
     Put it into a config as ``default_hooks=dict(stimulative=dict(type='mmst.StimulativeHook',
     ...))``: ``custom_hooks`` of a config replaces that of its base.
@@ -126,7 +125,6 @@ class StimulativeHook(Hook):
         self._settings: dict[str, str] | None = None
         self._resumed: Mapping[str, str] | None = None
         self._skipped = 0
-        self._handle = None
         self._scalars: dict[str, Tensor | float] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -148,7 +146,7 @@ class StimulativeHook(Hook):
             skipped = runner.message_hub.log_scalars.get('train/subnet/skipped')
             self._skipped = int(skipped.current()) if skipped else 0
         self._cost = count_depth_cost(self._backbone, runner.logger)
-        self._signature = inspect.signature(self._model.forward)
+        self._forward = MainForward(self._model, self.supervision.teacher(self._model))
         self._batch_is_checked = self.inputs is None or self.weight == 0
         runner.optim_wrapper.zero_grad()  # an interrupted iteration may have left gradients
         runner.logger.info(
@@ -165,21 +163,12 @@ class StimulativeHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Arms the model's forward for this iteration."""
-        self._disarm()
         self._scalars = {}
         weight = self._weight_at(runner.iter, runner.max_iters)
-        if weight == 0 and self._batch_is_checked:
-            return
-
-        def on_forward(model: nn.Module, args: tuple, kwargs: dict) -> None:
-            call = self._signature.bind(*args, **kwargs).arguments
-            if call.get('mode') == 'loss' and model.training and torch.is_grad_enabled():
-                self._disarm()
-                self._check_batch(call['inputs'], call['data_samples'])
-                if weight > 0:
-                    self._train_subnets(runner, call['inputs'], call['data_samples'], weight)
-
-        self._handle = self._model.register_forward_pre_hook(on_forward, with_kwargs=True)
+        if weight > 0 or not self._batch_is_checked:
+            self._forward.arm(functools.partial(self._on_forward, runner, weight))
+        else:
+            self._forward.disarm()
 
     def after_train_iter(
         self,
@@ -189,26 +178,26 @@ class StimulativeHook(Hook):
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
         """Publishes the iteration's values, where mmengine reads back the main losses as well."""
-        self._disarm()
+        self._forward.disarm()
         for name, value in self._scalars.items():
             runner.message_hub.update_scalar(f'train/subnet/{name}', value)
 
-    def _check_batch(self, inputs: Tensor, data_samples: Sequence[Any]) -> None:
-        """Resizes the run's first batch once, so that what cannot be resized is an error now."""
+    def _on_forward(self, runner: Runner, weight: float, call: MainCall) -> None:
         if not self._batch_is_checked:
-            subnet_batch(self._model, inputs, data_samples, self.inputs.smallest)
+            # What cannot be resized is an error now, in the first iteration.
+            subnet_batch(self._model, call.inputs, call.data_samples, self.inputs.smallest)
             self._batch_is_checked = True
+        if weight > 0:
+            self._train_subnets(runner, weight, call)
 
-    def _train_subnets(
-        self, runner: Runner, inputs: Tensor, data_samples: Sequence[Any], weight: float
-    ) -> None:
+    def _train_subnets(self, runner: Runner, weight: float, call: MainCall) -> None:
         sums: dict[str, Any] = {}
         cost, trained = 0.0, 0
         for index in range(self.num_subnets):
             subnet = self._backbone.depth_space.sample(**self._draw(runner.iter, index))
             info = PassInfo(runner.iter, index, subnet)
             with explain_failure(info):
-                values = self._train_subnet(runner, info, inputs, data_samples, weight)
+                values = self._train_subnet(runner, weight, call, info)
             if values is None:
                 self._skipped += 1
                 continue
@@ -216,7 +205,7 @@ class StimulativeHook(Hook):
             for name, value in (*values.items(), *_description(info)):
                 sums[name] = sums.get(name, 0) + value
             if self._cost is not None:
-                cost += self._cost.ratio(subnet) * _pixels(info.batch.inputs) / _pixels(inputs)
+                cost += self._cost.ratio(subnet) * _pixels(info.batch.inputs) / _pixels(call.inputs)
         self._scalars = {name: value / trained for name, value in sums.items()}
         if self._cost is not None:
             self._scalars['cost'] = cost
@@ -228,15 +217,14 @@ class StimulativeHook(Hook):
     def _train_subnet(
         self,
         runner: Runner,
-        info: PassInfo,
-        inputs: Tensor,
-        data_samples: Sequence[Any],
         weight: float,
+        call: MainCall,
+        info: PassInfo,
     ) -> Mapping[str, Tensor] | None:
-        info.batch = draw_subnet_batch(
+        batch = info.batch = draw_subnet_batch(
             self._model,
-            inputs,
-            data_samples,
+            call.inputs,
+            call.data_samples,
             rule=self.inputs,
             batch_fraction=self.batch_fraction,
             **self._draw(info.step, info.index),
@@ -245,8 +233,9 @@ class StimulativeHook(Hook):
             self._model,
             self._backbone,
             info.subnet,
-            info.batch,
+            batch,
             supervision=self.supervision,
+            logits=call.logits_of(batch.images),
             optim_wrapper=runner.optim_wrapper,
             weight=weight,
             random_key=f'mmst.pass:{self._seed}:{info.step}:{info.index}',
@@ -293,11 +282,6 @@ class StimulativeHook(Hook):
             f'{every} from iteration {self._begin_iter}, weight {self.weight:g} '
             f'({self.weight_schedule}), norm statistics {self.norm}'
         )
-
-    def _disarm(self) -> None:
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from mmst.core import DepthSpace, Subnet, active_subnet, isolated_norm
 
 from .batch import SubnetBatch
 from .random_state import private_random_state
-from .supervision import GroundTruthSupervision
+from .supervision import GroundTruthSupervision, LogitSupervision
 
 __all__ = ['find_stimulated_backbone', 'train_subnet']
 
@@ -51,10 +51,11 @@ def train_subnet(
     subnet: Subnet,
     batch: SubnetBatch,
     *,
-    supervision: GroundTruthSupervision,
+    supervision: GroundTruthSupervision | LogitSupervision,
     optim_wrapper: OptimWrapper,
     weight: float,
     random_key: str,
+    logits: Tensor | None = None,
     isolate_norm: bool = True,
     accept: Callable[[Tensor, Mapping[str, Tensor]], bool] | None = None,
 ) -> Mapping[str, Tensor] | None:
@@ -71,6 +72,7 @@ def train_subnet(
         optim_wrapper: Scales the loss as it will scale the main loss.
         weight: Weight of the subnet's loss.
         random_key: Names the random states of the pass.
+        logits: Those of the main network for this batch, if the supervision has a teacher.
         isolate_norm: Whether running statistics stay the main network's.
         accept: Decides from the loss and the values whether there is a backward. Defaults to
             always.
@@ -82,7 +84,7 @@ def train_subnet(
     norm = isolated_norm(model) if isolate_norm else contextlib.nullcontext()
     device = batch.inputs.device
     with active_subnet(backbone, subnet), norm, private_random_state(random_key, device):
-        loss, values = supervision.losses(model, batch.inputs, batch.data_samples)
+        loss, values = supervision.losses(model, batch.inputs, batch.data_samples, logits)
         if accept is not None and not accept(loss, values):
             return None
         # Inside active_subnet: activation checkpointing runs the forward again.

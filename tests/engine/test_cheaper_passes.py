@@ -15,7 +15,7 @@ def seen(monkeypatch):
     batches = []
     losses = GroundTruthSupervision.losses
 
-    def recording(self, model, inputs, data_samples):
+    def recording(self, model, inputs, data_samples, logits):
         labels = [int(sample.gt_instances.labels[0]) for sample in data_samples]
         batches.append((tuple(inputs.shape), labels))
         return losses(self, model, inputs, data_samples)
