@@ -8,14 +8,17 @@ from .schedule import weight_factor
 from .skip import active_subnet, prune_to_subnet
 from .space import DepthSpace, Subnet
 from .stages import Block, register_residual_stages, residual_stages
+from .step import StepLosses, backward_with_subnets
 from .subset import sample_images
 
 __all__ = [
     'Block',
     'DepthCost',
     'DepthSpace',
+    'StepLosses',
     'Subnet',
     'active_subnet',
+    'backward_with_subnets',
     'depth_cost',
     'isolated_norm',
     'kl_div_loss',

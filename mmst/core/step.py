@@ -1,0 +1,64 @@
+"""The losses and gradients of one iteration with the main network as the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from .norm import isolated_norm
+from .resize import resize_batch
+from .skip import active_subnet
+from .space import Subnet
+
+__all__ = ['StepLosses', 'backward_with_subnets']
+
+
+class StepLosses(NamedTuple):
+    """What :func:`backward_with_subnets` returns: scalars, detached."""
+
+    main: Tensor
+    subnets: tuple[Tensor, ...]
+
+
+def backward_with_subnets(
+    model: nn.Module,
+    backbone: nn.Module,
+    inputs: Tensor,
+    passes: Sequence[tuple[Subnet | Sequence[int], tuple[int, int]]],
+    *,
+    main_loss: Callable[[Tensor], Tensor],
+    subnet_loss: Callable[[Tensor, Tensor], Tensor],
+    weight: float = 1.0,
+) -> StepLosses:
+    """Adds the gradients of an iteration of stimulative pre-training (ST++ eq. 1) to ``.grad``.
+
+    The main network runs forward and backward, then each subnet on resized inputs, learning from
+    the main network's logits. Running statistics of norm layers see the main network only.
+
+    Args:
+        model: Maps images to logits of shape (N, number of classes).
+        backbone: The part of it whose residual blocks are skipped, or the model itself.
+        inputs: Normalised images of shape (N, C, H, W).
+        passes: For each subnet which blocks run, and the size (height, width) of its inputs.
+        main_loss: Loss of the main network's logits.
+        subnet_loss: Loss of (student, teacher) logits, e.g. :func:`mmst.core.kl_minus_loss`.
+        weight: Weight of each subnet's loss.
+
+    Returns:
+        The losses, without the weight.
+
+    Raises:
+        ValueError: A subnet does not fit the backbone.
+    """
+    logits = model(inputs)
+    main = main_loss(logits)
+    main.backward()
+    losses = []
+    for subnet, size_hw in passes:
+        with active_subnet(backbone, subnet), isolated_norm(model):
+            loss = subnet_loss(model(resize_batch(inputs, size_hw)), logits.detach())
+            (weight * loss).backward()
+        losses.append(loss.detach())
+    return StepLosses(main.detach(), tuple(losses))
