@@ -9,4 +9,5 @@ model = dict(
     backbone=dict(
         type='ResNet', init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')))
 
+# The schedule stays upstream's, down to a rate of 1e-4; the paper gives none.
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=5e-4, weight_decay=0.05))

@@ -2,4 +2,4 @@
 _base_ = ['./mask_rcnn_r50_sgd.py', './_base_/stimulative.py']
 
 model = dict(backbone=dict(type='mmst.STBackbone', wraps='ResNet', choices=(1, 2, 4, 1)))
-default_hooks = dict(stimulative={{_base_.stimulative}})
+default_hooks = dict(stimulative={{_base_.st_star_hook}})

@@ -11,4 +11,4 @@ train_dataloader = dict(
             *_base_.train_pipeline[:-1],
             dict(type='PackPoseInputs', pack_transformed=True),
         ]))
-default_hooks = dict(stimulative={{_base_.stimulative}})
+default_hooks = dict(stimulative={{_base_.st_star_hook}})

@@ -23,7 +23,7 @@ def test_config_of_the_docs_is_that_of_upstream_plus_st(page, tmp_path):
     file.write_text(python_blocks(page)[0])
     documented = Config.fromfile(file).to_dict()
     shipped = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_r50_st_sgd.py').to_dict()
-    assert shipped.pop('stimulative') == shipped['default_hooks']['stimulative']
+    assert shipped.pop('st_star_hook') == shipped['default_hooks']['stimulative']
     # The shipped config spells two defaults out.
     assert shipped['default_hooks']['stimulative'].pop('num_subnets') == 1
     assert shipped['default_hooks']['stimulative'].pop('weight') == 1.0

@@ -1,6 +1,6 @@
 # The best setting of the paper for fine-tuning a ResNet-50 (ST*).
-# A config takes it with default_hooks = dict(stimulative={{_base_.stimulative}}).
-stimulative = dict(
+# A config takes it with default_hooks = dict(stimulative={{_base_.st_star_hook}}).
+st_star_hook = dict(
     type='mmst.StimulativeHook',
     num_subnets=1,
     weight=1.0,

@@ -125,7 +125,13 @@ def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, Pat
 
 def _check_file(path: Path, what: str) -> None:
     if not path.exists():
+        boxes = 'val_dataloader.dataset.bbox_file=None test_dataloader.dataset.bbox_file=None'
+        remedy = (
+            f'or validate on the true boxes: --cfg-options {boxes}'
+            if what.startswith('bbox_file')
+            else 'or use --mini for generated data'
+        )
         raise FileNotFoundError(
             f'{what} must exist, and there is no {str(path)!r}; put the data there, point '
-            '--data-root at a folder of the same layout, or use --mini for generated data'
+            f'--data-root at a folder of the same layout, {remedy}'
         )

@@ -21,6 +21,7 @@ _TRANSFORM_OPTIONS = {
     'img_scale': 32,
     'crop_size': 32,
     'size': 32,
+    'max_size': 1,
     'random_size_range': 32,
     **_CODEC_OPTIONS,
 }

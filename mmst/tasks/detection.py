@@ -69,6 +69,9 @@ def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
 
 
 def _drop_small(instances: InstanceData) -> InstanceData:
-    """Drops instances whose box is less than one pixel wide or high, with all their fields."""
+    """Drops instances whose box is less than one pixel wide or high, with all their fields.
+
+    mmdet does so only with what it reads, at full size: nothing of them is left to be learnt here.
+    """
     large = (torch.stack(get_box_wh(instances.bboxes), dim=-1).amin(dim=-1) >= 1).cpu()
     return instances if large.all() else instances[large]

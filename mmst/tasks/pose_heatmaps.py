@@ -193,7 +193,9 @@ def _find_codec(
     model: BaseModel, sample: PoseDataSample, resize: ImageResize
 ) -> tuple[BaseKeypointCodec, Encoder]:
     """Finds the codec of the head and how it is resized."""
-    codec = getattr(getattr(model, 'head', None), 'decoder', None)
+    head = getattr(model, 'head', None)
+    head = getattr(head, 'pose_head', head)  # inside one that also predicts visibility
+    codec = getattr(head, 'decoder', None)
     encoder = _encoders.get(type(codec))
     if encoder is None:
         known = ', '.join(sorted(known.__name__ for known in _encoders))

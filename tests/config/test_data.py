@@ -119,7 +119,9 @@ def test_a_missing_file_of_detections_is_named(data_root):
     cfg = config()
     cfg.val_dataloader.dataset.bbox_file = 'data/coco/detections/people.json'
     set_data_root(cfg, data_root)
-    with pytest.raises(FileNotFoundError, match=rf'bbox_file of .*{data_root}/detections'):
+    with pytest.raises(
+        FileNotFoundError, match=rf'bbox_file of .*{data_root}/detections.*bbox_file=None'
+    ):
         check_data_files(cfg, ('val_dataloader',))
     (data_root / 'detections').mkdir()
     (data_root / 'detections/people.json').write_text('[]')

@@ -182,8 +182,43 @@ def test_peaks_are_at_the_keypoints_where_those_of_the_codec_are_not(infos, widt
         assert not torch.equal(peaks(theirs)[inside], expected[inside])
 
 
-def test_padding_of_the_batch_is_padding_of_the_heatmaps(infos):
-    codec = {**MSRA, 'sigma': 4.0}
+def test_padded_udp_heatmaps_are_those_of_the_padded_input(infos):
+    """With UDP the distance between pixels of the heatmap depends on the padded size."""
+    codec = {**UDP, 'sigma': 4.0}
+    model, main = Model(codec, pad_size_divisor=32), pipeline_batch(infos, codec, udp=True)
+    small = resized(model, main, 80)
+    assert (small.image_hw, tuple(small.inputs.shape[-2:])) == ((120, 80), (128, 96))
+    padded = KEYPOINT_CODECS.build(at(UDP, (96, 128), sigma=4 * 80 / 128))
+    ours = heatmaps(small.data_samples)
+    compared = 0
+    for index, sample in enumerate(main['data_samples']):
+        keypoints = sample.gt_instances.transformed_keypoints * [79 / 127, 119 / 191]
+        visible = sample.gt_instances.keypoints_visible
+        expected = torch.from_numpy(padded.encode(keypoints, visible)['heatmaps'])
+        inner = torch.from_numpy((keypoints > 32) & (keypoints < [79, 119])).all(-1)[0]
+        compared += int((expected[inner].amax((1, 2)) > 0.5).sum())
+        torch.testing.assert_close(
+            ours[index][inner][:, :30, :20], expected[inner][:, :30, :20], atol=1e-5, rtol=0
+        )
+    assert compared > 10
+    assert ours[..., 30:, :].sum() == ours[..., 20:].sum() == 0
+
+
+@pytest.mark.parametrize('width', [72, 80])
+def test_unbiased_heatmaps_are_the_codecs_at_any_size(infos, width):
+    model, main = Model(DARK), pipeline_batch(infos, DARK)
+    small = resized(model, main, width)
+    codec = at(DARK, (width, small.image_hw[0]), 2 * width / SIZE[0])
+    native = pipeline_batch(infos, codec)['data_samples']
+    kept = (weights(native) > 0) & (weights(main['data_samples']) > 0)
+    ours, theirs = heatmaps(small.data_samples), heatmaps(native)
+    assert (theirs[kept[:, 0]].amax((1, 2)) > 0.5).sum() > 15
+    torch.testing.assert_close(ours[kept[:, 0]], theirs[kept[:, 0]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('codec', [MSRA, DARK], ids=['msra', 'dark'])
+def test_padding_of_the_batch_is_padding_of_the_heatmaps(infos, codec):
+    codec = {**codec, 'sigma': 4.0}
     model, main = Model(codec, pad_size_divisor=32), pipeline_batch(infos, codec)
     small = resized(model, main, 80)
     assert small.image_hw == (120, 80)

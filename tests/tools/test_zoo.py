@@ -1,6 +1,7 @@
 """The configs of this repository: what they say, and that each trains, resumes and is tested."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
 
 from mmst.checkpoints import load_checkpoint
 from mmst.config import layout_of, load_config
@@ -71,11 +73,56 @@ def test_recipe_is_the_papers(name):
     assert 'stimulative' not in cfg.default_hooks
 
 
+def upstream_of(name):
+    """The upstream config that a config is based on, in the end."""
+    base = re.search(r"^_base_ = '(.+)'$", (CONFIGS / f'{name}.py').read_text(), re.MULTILINE)[1]
+    return upstream_of(Path(base).stem) if base.startswith('.') else get_config(base)
+
+
+def leaves(node, prefix=''):
+    """Settings of a config by their dotted names; lists are settings."""
+    if not isinstance(node, dict):
+        return {prefix: node}
+    children = (leaves(v, f'{prefix}.{k}') for k, v in node.items() if k != '_scope_')
+    return {name: value for child in children for name, value in child.items()}
+
+
+def without_scopes(node):
+    if isinstance(node, dict):
+        return {k: without_scopes(v) for k, v in node.items() if k != '_scope_'}
+    return [without_scopes(v) for v in node] if isinstance(node, (list, tuple)) else node
+
+
+WEIGHTS = '.model.backbone.init_cfg'
+CHANGES = {
+    'fcos': (
+        '.model.data_preprocessor',
+        '.model.backbone.style',
+        '.model.backbone.norm_cfg',
+        WEIGHTS,
+    ),
+    'fpn_cityscapes': ('.model.pretrained', '.model.backbone.type', WEIGHTS),
+}
+
+
+@pytest.mark.parametrize('name', [*PLAIN, *SGD])
+def test_everything_else_is_upstreams(name):
+    ours, theirs = (leaves(without_scopes(c.to_dict())) for c in (load(name), upstream_of(name)))
+    allowed = (
+        '.optim_wrapper.optimizer',
+        '.custom_imports',
+        *CHANGES.get(name.split('_r50')[0], ()),
+    )
+    changed = {key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)}
+    assert '.custom_imports.imports' in changed
+    assert not {key for key in changed if not key.startswith(allowed)}
+
+
 @pytest.mark.parametrize('name', [*PLAIN, *SGD])
 def test_stimulative_config_differs_in_nothing_else(name):
     plain, cfg = load(name), load(stimulated(name))
     hook = cfg.default_hooks.pop('stimulative')
-    assert hook == cfg.pop('stimulative')
+    assert hook == cfg.pop('st_star_hook')
     assert (hook.num_subnets, hook.weight, hook.inputs.min_ratio) == (1, 1.0, 0.43)
     assert hook.supervision.type == 'mmst.GroundTruthSupervision'
     assert cfg.model.backbone.pop('choices') == (1, 2, 4, 1)
