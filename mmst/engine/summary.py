@@ -13,8 +13,8 @@ from .inputs import RandomSmallerInput
 
 __all__ = ['count_depth_cost', 'summarize']
 
-COUNTED_SIZES = (128, 224)
-"""Sizes in pixels at which FLOPs are counted: the second where the first is below a window."""
+COUNTED_SIZES = (128, 224, 256)
+"""Sizes in pixels at which FLOPs are counted: the first that the backbone takes."""
 
 
 def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
