@@ -1,5 +1,6 @@
 """Stimulative training in plain PyTorch: needs torch and the standard library only."""
 
+from . import families  # noqa: F401 (registers the known backbones)
 from .cost import DepthCost, depth_cost
 from .losses import kl_div_loss, kl_minus_loss, normalize_logits
 from .norm import isolated_norm, recalibrate_norm

@@ -13,7 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from .space import DepthSpace, Subnet
 from .stages import residual_stages
 
-__all__ = ['DepthCost', 'depth_cost']
+__all__ = ['BlockShapeError', 'DepthCost', 'depth_cost']
+
+
+class BlockShapeError(ValueError):
+    """A block that could be skipped returns something else than a tensor of its input's shape."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,16 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
     """Counts the FLOPs of a backbone and of its residual blocks, without computing anything.
 
     The counting runs on a copy of the backbone on torch's ``meta`` device. Ratios hardly depend on
-    the input size as long as it is a multiple of the backbone's stride.
+    the input size as long as it is a multiple of the backbone's stride. On the way it is verified
+    that skippable blocks keep the shape of their input.
 
     Args:
         backbone: A backbone that :func:`residual_stages` knows.
-        input_hw: Size in pixels of the image of three channels that is counted.
+        input_hw: Size in pixels of the image of three channels that is counted. Some transformers
+            take one size only, or none smaller than their windows.
 
     Raises:
+        BlockShapeError: A block that could be skipped changes the shape of its input.
         RuntimeError: An operator of the backbone has no ``meta`` version.
     """
     twin = copy.deepcopy(backbone)
@@ -69,12 +76,33 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
     twin.to('meta')
     twin.train(False)
     names = {module: name for name, module in twin.named_modules()}
+    stages = residual_stages(twin)
+    for block in (block for stage in stages for block in stage[1:]):
+        _verify_shape(block.module, names[block.module])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(1, 3, *input_hw, device='meta'))
     counts = counter.get_flop_counts()
     root = type(twin).__name__
     blocks = tuple(
         tuple(sum(counts.get(f'{root}.{names[block.module]}', {}).values()) for block in stage)
-        for stage in residual_stages(twin)
+        for stage in stages
     )
     return DepthCost(counter.get_total_flops(), blocks)
+
+
+def _verify_shape(block: nn.Module, name: str) -> None:
+    """Makes each call of a block check that it keeps the shape of its first argument."""
+
+    def verify(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        shapes = [_shape(value) for value in (*inputs[:1], output)]
+        if len(set(shapes)) > 1:
+            raise BlockShapeError(
+                f'block {name!r} must keep the shape of its input to be skippable, '
+                f'got {shapes[0]}, returned {shapes[1]}'
+            )
+
+    block.register_forward_hook(verify)
+
+
+def _shape(value: object) -> object:
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__

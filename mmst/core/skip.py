@@ -7,17 +7,11 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from .placeholder import Removed, Skip
 from .space import Subnet
 from .stages import Block, Stages, residual_stages
 
 __all__ = ['active_subnet', 'prune_to_subnet']
-
-
-class Skip(nn.Module):
-    """Stands in for a skipped block: returns its first argument."""
-
-    def forward(self, x: object, *args: object, **kwargs: object) -> object:
-        return x
 
 
 @contextmanager
@@ -53,7 +47,8 @@ def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterat
 def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
     """Removes the last blocks of each stage for good, in place.
 
-    The remaining blocks keep their names, so the state dict is a part of the full network's.
+    The remaining blocks keep their names, so the state dict is a part of the full network's. Layer
+    numbers (``out_indices``, ``frozen_stages``) keep their meaning too.
 
     Args:
         backbone: A backbone that :func:`residual_stages` knows.
@@ -63,7 +58,11 @@ def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
         ValueError: ``depths`` does not fit the backbone.
     """
     for block in _skipped(residual_stages(backbone), Subnet(tuple(depths))):
-        delattr(block.parent, block.name)
+        if isinstance(block.parent, nn.Sequential):
+            delattr(block.parent, block.name)
+        else:
+            # Its forward may count layers, for `out_indices` or a norm layer after the last one.
+            setattr(block.parent, block.name, Removed())
 
 
 def _skipped(stages: Stages, subnet: Subnet | Sequence[int]) -> list[Block]:

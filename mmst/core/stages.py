@@ -2,6 +2,7 @@
 
 An adapter per backbone family maps a backbone to its stages. It is registered under a class or its
 dotted name, so that no task library is imported here; subclasses inherit their parent's adapter.
+Those of known backbones are in :mod:`mmst.core.families`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import NamedTuple
 
 from torch import nn
 
-__all__ = ['Block', 'register_residual_stages', 'residual_stages']
+from .placeholder import Removed
+
+__all__ = ['Block', 'known_backbones', 'register_residual_stages', 'residual_stages']
 
 
 class Block(NamedTuple):
@@ -61,6 +64,11 @@ def register_residual_stages(*classes: type | str) -> Callable[[Adapter], Adapte
     return register
 
 
+def known_backbones() -> dict[str, Adapter]:
+    """Returns what is registered: dotted class names and how their stages are found."""
+    return dict(_adapters)
+
+
 def residual_stages(backbone: nn.Module) -> Stages:
     """Finds the residual stages of a backbone.
 
@@ -68,7 +76,8 @@ def residual_stages(backbone: nn.Module) -> Stages:
         backbone: A backbone of a registered class.
 
     Returns:
-        The stages in forward order, each with its blocks in forward order.
+        The stages in forward order, each with its blocks in forward order. Blocks that
+        :func:`~mmst.core.prune_to_subnet` removed are none.
 
     Raises:
         TypeError: The class of the backbone is not registered.
@@ -81,7 +90,10 @@ def residual_stages(backbone: nn.Module) -> Stages:
                 f'backbone must have blocks that can be skipped, got {name}: {_refusals[name]}'
             )
         if name in _adapters:
-            stages = tuple(tuple(stage) for stage in _adapters[name](backbone))
+            stages = tuple(
+                tuple(block for block in stage if not isinstance(block.module, Removed))
+                for stage in _adapters[name](backbone)
+            )
             _check_stages(type(backbone).__name__, stages)
             return stages
     known = ', '.join(sorted(_adapters))
@@ -100,30 +112,36 @@ def _check_stages(name: str, stages: Stages) -> None:
         )
     for number, stage in enumerate(stages, start=1):
         for index, block in enumerate(stage[1:], start=1):
-            if getattr(block.module, 'downsample', None) is not None:
+            reason = _shape_change(block.module)
+            if reason:
                 raise ValueError(
-                    f'block {index} of stage {number} of {name} must be skippable, but has a '
-                    'downsample branch: it changes the shape of its input'
+                    f'block {index} of stage {number} of {name} must be skippable, but has '
+                    f'{reason}: it changes the shape of its input'
                 )
+
+
+def _shape_change(block: nn.Module) -> str | None:
+    """Says by which of its attributes a block changes the shape of its input, if any does.
+
+    Blocks that say nothing about it are found out by :func:`~mmst.core.depth_cost`.
+    """
+    if getattr(block, 'downsample', None) is not None:
+        return 'a downsample branch'
+    for name in ('with_res_shortcut', 'use_res_connect'):
+        if getattr(block, name, True) is False:
+            return 'no shortcut'
+    stride = getattr(block, 'stride', 1)
+    if any(type(step) is int and step != 1 for step in _sequence(stride)):
+        return f'stride {stride}'
+    channels = [getattr(block, f'{side}_channels', None) for side in ('in', 'out')]
+    if all(type(count) is int for count in channels) and channels[0] != channels[1]:
+        return f'{channels[0]} input and {channels[1]} output channels'
+    return None
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, (tuple, list)) else (value,)
 
 
 def _dotted_name(cls: type) -> str:
     return f'{cls.__module__}.{cls.__qualname__}'
-
-
-def _children(container: nn.Module) -> list[Block]:
-    return [Block(container, name) for name, _ in container.named_children()]
-
-
-@register_residual_stages(
-    'mmdet.models.backbones.resnet.ResNet',
-    'mmseg.models.backbones.resnet.ResNet',
-    'mmpose.models.backbones.resnet.ResNet',
-    'mmpretrain.models.backbones.resnet.ResNet',
-    'torchvision.models.resnet.ResNet',
-    'timm.models.resnet.ResNet',
-)
-def _resnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """ResNet and what shares its structure: blocks in ``layer1``, ``layer2``, ..."""
-    layers = (getattr(backbone, f'layer{number}', None) for number in range(1, 10))
-    return [_children(layer) for layer in layers if layer is not None]

@@ -36,7 +36,9 @@ def STBackbone(
             all; ``(1, 2, 4, 1)`` is the paper's best for ResNet-50 (ST++ Table II).
         rule: ``'ordered'`` or ``'stochastic'``, see :class:`mmst.core.DepthSpace`.
         depths: Number of blocks per stage of a network that is shallower for good: the last blocks
-            of each stage are removed. Defaults to the full network.
+            of each stage are removed. Defaults to the full network. Where the wrapped class has an
+            argument of that name (Swin of mmdet, mmseg and mmpose), it gets it and builds that
+            network itself.
         **arguments: Arguments of the wrapped class.
 
     Returns:
@@ -55,7 +57,10 @@ def STBackbone(
             f'scope {registry.scope!r}; set default_scope, or name the library before a dot '
             "('mmpretrain.ResNet'), which must be installed"
         )
-    _check_arguments(cls, arguments)
+    known = _argument_names(cls)
+    _check_arguments(cls, known, arguments)
+    if depths is not None and 'depths' in known:
+        arguments, depths = dict(arguments, depths=depths), None
     backbone = ROOT_MODELS.build(dict(arguments, type=wraps))
     if depths is not None:
         prune_to_subnet(backbone, depths)
@@ -64,10 +69,14 @@ def STBackbone(
     return backbone
 
 
-def _check_arguments(cls: type, arguments: dict[str, Any]) -> None:
-    """Tells a misspelt argument of STBackbone from one of the wrapped class."""
+def _argument_names(cls: type) -> set[str]:
+    """Names of what a class and its parents can be built with."""
     signatures = [inspect.signature(c.__init__) for c in cls.__mro__ if '__init__' in vars(c)]
-    known = {name for signature in signatures for name in signature.parameters} - {'self'}
+    return {name for signature in signatures for name in signature.parameters} - {'self'}
+
+
+def _check_arguments(cls: type, known: set[str], arguments: dict[str, Any]) -> None:
+    """Tells a misspelt argument of STBackbone from one of the wrapped class."""
     for name in arguments:
         if name not in known:
             own = set(inspect.signature(STBackbone).parameters) - {'arguments'}

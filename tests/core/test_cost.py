@@ -1,6 +1,7 @@
 """Counted FLOPs are those of the rebuilt network."""
 
 import pytest
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet50
 
@@ -38,6 +39,32 @@ def test_counting_changes_nothing(resnet):
     depth_cost(resnet)
     assert resnet.training
     assert all((before[name] == value).all() for name, value in resnet.state_dict().items())
+
+
+class Changing(nn.Module):
+    """A block that does not say what it does to its input."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x):
+        return self.change(x)
+
+
+@pytest.mark.parametrize(
+    ('change', 'got'),
+    [
+        (lambda x: x[..., ::2, ::2], r'\(1, 256, 16, 16\), returned \(1, 256, 8, 8\)'),
+        (lambda x: (x, x), r'\(1, 256, 16, 16\), returned tuple'),
+    ],
+)
+def test_block_that_changes_its_input_is_found(resnet, change, got):
+    resnet.layer1[1] = Changing(change)
+    with pytest.raises(ValueError, match=rf"block 'layer1\.1' must keep the shape .* got {got}"):
+        depth_cost(resnet, (64, 64))
+    resnet.layer1[1] = Changing(lambda x: x + 1)
+    depth_cost(resnet, (64, 64))
 
 
 def test_wrapped_forward_of_a_block_is_not_run(resnet):

@@ -7,7 +7,14 @@ import torch
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from mmst.core import Subnet, active_subnet, prune_to_subnet, residual_stages
+from mmst.core import (
+    Block,
+    Subnet,
+    active_subnet,
+    prune_to_subnet,
+    register_residual_stages,
+    residual_stages,
+)
 
 FULL = (2, 3, 2, 1)
 
@@ -87,6 +94,44 @@ def test_prune_keeps_the_names_and_values_of_what_remains(resnet, images):
     resnet.eval(), pruned.eval()
     with active_subnet(resnet, (1, 2, 1, 1)):
         assert torch.equal(pruned(images), resnet(images))
+
+
+class Counting(nn.Module):
+    """Numbers its layers: one output for each, and a norm layer after the last."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(count))
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x):
+        outputs = []
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            outputs.append(self.norm(x) if index == len(self.layers) - 1 else x)
+        return outputs
+
+
+@register_residual_stages(Counting)
+def counting_stages(backbone):
+    return [[Block(backbone.layers, name) for name, _ in backbone.layers.named_children()]]
+
+
+def test_layers_that_the_forward_numbers_keep_their_numbers():
+    network, x = Counting(4), torch.randn(2, 4)
+    state = network.state_dict()
+    prune_to_subnet(network, (2,))
+    first, second, third, last = network(x)
+    assert torch.equal(second, third) and not torch.equal(second, first)
+    assert torch.equal(last, network.norm(second))
+    assert list(network.state_dict()) == [
+        key for key in state if key[:8] not in ('layers.2', 'layers.3')
+    ]
+    assert len(residual_stages(network)[0]) == 2
+    with active_subnet(network, (1,)):
+        assert torch.equal(network(x)[2], first)
+    prune_to_subnet(network, (1,))
+    assert torch.equal(network(x)[2], first)
 
 
 @pytest.mark.parametrize('depths', [(1, 1, 1), (1, 4, 1, 1), (3, 3, 2, 1)])

@@ -49,6 +49,25 @@ def test_block_that_changes_shape_is_refused():
         residual_stages(Tower(Residual(), Residual(nn.Linear(3, 3))))
 
 
+@pytest.mark.parametrize(
+    ('name', 'value', 'message'),
+    [
+        ('use_res_connect', False, 'has no shortcut'),
+        ('with_res_shortcut', False, 'has no shortcut'),
+        ('stride', 2, 'has stride 2'),
+        ('stride', (1, 2), r'has stride \(1, 2\)'),
+        ('out_channels', 5, 'has 3 input and 5 output channels'),
+    ],
+)
+def test_block_that_says_so_is_refused(name, value, message):
+    block = Residual()
+    block.in_channels, block.out_channels, block.stride, block.use_res_connect = 3, 3, (1, 1), True
+    assert len(residual_stages(Tower(Residual(), block))[0]) == 2
+    setattr(block, name, value)
+    with pytest.raises(ValueError, match=f'block 1 of stage 1 of Tower .* {message}: it changes'):
+        residual_stages(Tower(Residual(), block))
+
+
 def test_backbone_without_blocks_is_refused():
     with pytest.raises(ValueError, match='Tower must have at least one residual block'):
         residual_stages(Tower())

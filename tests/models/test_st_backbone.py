@@ -129,6 +129,30 @@ def test_shallower_network_has_its_own_space(scope):
     assert [len(getattr(backbone, layer)) for layer in backbone.res_layers] == [2, 3, 4, 2]
 
 
+def test_depths_are_those_of_a_wrapped_class_that_has_them(scope):
+    scope('mmdet')
+    arguments = {'embed_dims': 8, 'num_heads': (1, 2, 2, 2), 'window_size': 2}
+    deeper = build('SwinTransformer', arguments, depths=(1, 3, 2, 1), choices=(1, 2, 1, 1))
+    assert deeper.depth_space == DepthSpace((1, 3, 2, 1), (1, 2, 1, 1))
+    assert [len(stage.blocks) for stage in deeper.stages] == [1, 3, 2, 1]
+
+
+def test_layer_numbers_of_a_shallower_network_are_the_whole_ones(scope):
+    scope('mmpretrain')
+    backbone = build(
+        'VisionTransformer',
+        {'arch': 'deit-tiny', 'img_size': 32, 'frozen_stages': 11, 'out_type': 'featmap'},
+        depths=(2,),
+        out_indices=[0, 1, 5, -1],
+    )
+    backbone.init_weights()
+    first, second, sixth, last = backbone(torch.randn(1, 3, 32, 32))
+    assert torch.equal(second, sixth) and not torch.equal(first, second)
+    assert not torch.equal(second, last)  # which is normalised
+    assert backbone.ln1.weight.requires_grad
+    assert not backbone.layers[1].ln1.weight.requires_grad
+
+
 @pytest.mark.parametrize(
     ('changes', 'error', 'message'),
     [

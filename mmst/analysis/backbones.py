@@ -1,0 +1,141 @@
+"""The table of known backbones in ``docs/backbones.md``."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from mmst.core.stages import known_backbones
+
+__all__ = ['EXAMPLES', 'LIBRARIES', 'Example', 'backbone_table', 'replace_table']
+
+LIBRARIES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'torchvision', 'timm')
+BEGIN, END = '<!-- table: begin -->', '<!-- table: end -->'
+
+
+class Example(NamedTuple):
+    """A typical model of a known backbone class.
+
+    Args:
+        cls: Dotted name of the class.
+        blocks: Blocks per stage.
+        arguments: What it is built with.
+        function: Dotted name of the function that builds it. Defaults to the class.
+    """
+
+    cls: str
+    blocks: tuple[int, ...]
+    arguments: dict[str, Any] = {}
+    function: str = ''
+
+    @property
+    def library(self) -> str:
+        """Package of the class."""
+        return self.cls.partition('.')[0]
+
+    @property
+    def code(self) -> str:
+        """How it is built, in short."""
+        arguments = ', '.join(f'{name}={value!r}' for name, value in self.arguments.items())
+        function = self.function or self.cls
+        return f'{function.rpartition(".")[2]}({arguments})'
+
+    def build(self) -> nn.Module:
+        """Builds it; needs its library."""
+        module, _, name = (self.function or self.cls).rpartition('.')
+        return getattr(importlib.import_module(module), name)(**self.arguments)
+
+
+def _openmmlab(modules: str, name: str, blocks: tuple[int, ...], **arguments: Any) -> list[Example]:
+    """Examples of a class of ``'library:module library:module ...'``."""
+    return [
+        Example(f'{library}.models.backbones.{module}.{name}', blocks, arguments)
+        for library, _, module in (entry.partition(':') for entry in modules.split())
+    ]
+
+
+def _torchvision(cls: str, function: str, blocks: tuple[int, ...]) -> Example:
+    return Example(f'torchvision.models.{cls}', blocks, {}, f'torchvision.models.{function}')
+
+
+def _timm(cls: str, name: str, blocks: tuple[int, ...]) -> Example:
+    return Example(f'timm.models.{cls}', blocks, {'model_name': name}, 'timm.create_model')
+
+
+SWIN, MOBILENET_V2, MOBILENET_V3 = (2, 2, 6, 2), (1, 2, 3, 4, 3, 3, 1), (1, 2, 3, 2, 3)
+
+EXAMPLES = (
+    *_openmmlab('mmdet:resnet mmseg:resnet mmpose:resnet mmpretrain:resnet', 'ResNet',
+                (3, 4, 6, 3), depth=50),
+    _torchvision('resnet.ResNet', 'resnet50', (3, 4, 6, 3)),
+    _timm('resnet.ResNet', 'resnet50', (3, 4, 6, 3)),
+    _torchvision('regnet.RegNet', 'regnet_y_400mf', (1, 3, 6, 6)),
+    *_openmmlab('mmdet:mobilenet_v2 mmseg:mobilenet_v2 mmpose:mobilenet_v2 mmpretrain:mobilenet_v2',
+                'MobileNetV2', MOBILENET_V2),
+    _torchvision('mobilenetv2.MobileNetV2', 'mobilenet_v2', MOBILENET_V2),
+    *_openmmlab('mmseg:mobilenet_v3 mmpose:mobilenet_v3 mmpretrain:mobilenet_v3',
+                'MobileNetV3', MOBILENET_V3, arch='small'),
+    _torchvision('mobilenetv3.MobileNetV3', 'mobilenet_v3_small', MOBILENET_V3),
+    *_openmmlab('mmpretrain:vision_transformer', 'VisionTransformer', (12,), arch='deit-tiny'),
+    *_openmmlab('mmseg:vit', 'VisionTransformer', (12,), embed_dims=192, num_heads=3),
+    _torchvision('vision_transformer.VisionTransformer', 'vit_b_16', (12,)),
+    _timm('vision_transformer.VisionTransformer', 'vit_tiny_patch16_224', (12,)),
+    *_openmmlab('mmpretrain:beit', 'BEiTViT', (12,), arch='deit-tiny', out_type='avg_featmap'),
+    *_openmmlab('mmseg:beit', 'BEiT', (12,), embed_dims=192, num_heads=3),
+    *_openmmlab('mmdet:swin mmseg:swin mmpose:swin', 'SwinTransformer', SWIN),
+    *_openmmlab('mmpretrain:swin_transformer', 'SwinTransformer', SWIN, arch='tiny'),
+    *_openmmlab('mmpretrain:swin_transformer_v2', 'SwinTransformerV2', SWIN, arch='tiny'),
+    _torchvision('swin_transformer.SwinTransformer', 'swin_t', SWIN),
+    _timm('swin_transformer.SwinTransformer', 'swin_tiny_patch4_window7_224', SWIN),
+    *_openmmlab('mmpretrain:convnext', 'ConvNeXt', (2, 2, 6, 2), arch='atto'),
+    _torchvision('convnext.ConvNeXt', 'convnext_tiny', (3, 3, 9, 3)),
+    _timm('convnext.ConvNeXt', 'convnext_atto', (2, 2, 6, 2)),
+    *_openmmlab('mmdet:pvt mmpose:pvt', 'PyramidVisionTransformer', (2, 2, 2, 2),
+                num_layers=[2, 2, 2, 2]),
+    *_openmmlab('mmseg:mit', 'MixVisionTransformer', (2, 2, 2, 2), embed_dims=32,
+                num_layers=[2, 2, 2, 2]),
+)  # fmt: skip
+
+
+def backbone_table() -> str:
+    """Formats one row per class and example, of equal ones in several libraries one row.
+
+    Raises:
+        ValueError: A class of a library is registered without example, or the other way round.
+    """
+    known = {
+        name: adapter
+        for name, adapter in known_backbones().items()
+        if name.partition('.')[0] in LIBRARIES
+    }
+    different = sorted(set(known) ^ {example.cls for example in EXAMPLES})
+    if different:
+        raise ValueError(
+            'EXAMPLES of mmst/analysis/backbones.py must have the registered backbones, no others; '
+            f'they differ by {different}'
+        )
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for example in EXAMPLES:
+        doc = (known[example.cls].__doc__ or '').partition('\n')[0]
+        cls = example.cls.rpartition('.')[2]
+        blocks = ', '.join(map(str, example.blocks))
+        rows.setdefault((cls, f'`{example.code}`', blocks, doc), []).append(example.library)
+    lines = ['| class | library | for example | blocks per stage | stages |', '|---' * 5 + '|']
+    for (cls, code, blocks, doc), libraries in rows.items():
+        lines.append(f'| `{cls}` | {", ".join(libraries)} | {code} | {blocks} | {doc} |')
+    return '\n'.join(lines)
+
+
+def replace_table(page: str) -> str:
+    """Puts the table between the marks of a page.
+
+    Raises:
+        ValueError: The page has no marks.
+    """
+    pattern = re.compile(f'{re.escape(BEGIN)}.*{re.escape(END)}', re.DOTALL)
+    if not pattern.search(page):
+        raise ValueError(f'page must have the lines {BEGIN!r} and {END!r}')
+    return pattern.sub(lambda _: f'{BEGIN}\n{backbone_table()}\n{END}', page)

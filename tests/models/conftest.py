@@ -1,0 +1,214 @@
+"""Tiny backbones of every known family, whole and built shallower by their own library."""
+
+import copy
+import functools
+import importlib
+import importlib.util
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+
+OPENMMLAB = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
+
+
+@dataclass(eq=False)
+class Case:
+    """A backbone, and the arguments that build it with ``depths`` blocks per stage."""
+
+    library: str
+    name: str
+    full: tuple[int, ...]
+    depths: tuple[int, ...]
+    arguments: dict[str, Any]
+    shallow: dict[str, Any] | None = field(default_factory=dict)
+    size: int = 64
+
+    @property
+    def id(self):
+        name = self.arguments.get('model_name', self.name)  # timm's
+        return f'{self.library}-{name.rpartition(".")[2]}'
+
+    def build(self, **changes):
+        """Builds it in evaluation mode, with residual branches that are not silent."""
+        importlib.import_module(self.library)
+        torch.manual_seed(0)
+        arguments = copy.deepcopy({**self.arguments, **changes})
+        if self.library in OPENMMLAB:
+            utilities = importlib.import_module(f'{self.library}.utils')
+            utilities.register_all_modules(init_default_scope=False)
+            with DefaultScope.overwrite_default_scope(self.library):
+                backbone = MODELS.build({'type': self.name, **arguments})
+        else:
+            module, _, function = self.name.rpartition('.')
+            backbone = getattr(importlib.import_module(module), function)(**arguments)
+        for parameter in backbone.parameters():
+            if parameter.ndim == 1:
+                torch.nn.init.uniform_(parameter, 0.5, 1.0)
+            else:
+                torch.nn.init.normal_(parameter, std=0.2)
+        backbone.eval()  # returns None in OpenMMLab
+        return backbone
+
+    def images(self):
+        generator = torch.Generator().manual_seed(1)
+        return torch.randn(2, 3, self.size, self.size, generator=generator)
+
+
+STAGED, SHALLOW = (2, 3, 2, 2), (1, 2, 2, 1)
+ALL = (0, 1, 2, 3)
+VIT = {'embed_dims': 16, 'num_layers': 4, 'num_heads': 2, 'feedforward_channels': 32}
+
+
+def pretrain_vit(name, arch=VIT, **arguments):
+    arguments = {'patch_size': 16, 'img_size': 64, 'out_indices': [1, 3], **arguments}
+    shallow = {'arch': {**arch, 'num_layers': 2}, 'out_indices': [1]}
+    return Case('mmpretrain', name, (4,), (2,), {'arch': arch, **arguments}, shallow)
+
+
+def segment_vit(name, **arguments):
+    arguments = {'img_size': (64, 64), 'embed_dims': 16, 'num_layers': 4, 'num_heads': 2,
+                 'out_indices': (1, 3), **arguments}  # fmt: skip
+    return Case('mmseg', name, (4,), (2,), arguments, {'num_layers': 2, 'out_indices': (1,)})
+
+
+def pretrain_swin(name, **arch):
+    arch = {'embed_dims': 8, 'depths': STAGED, 'num_heads': (1, 2, 2, 2), **arch}
+    arguments = {'arch': arch, 'img_size': 64, 'window_size': 2, 'out_indices': ALL}
+    return Case(
+        'mmpretrain', name, STAGED, SHALLOW, arguments, {'arch': {**arch, 'depths': SHALLOW}}
+    )
+
+
+def swin(library):
+    arguments = {'embed_dims': 8, 'depths': STAGED, 'num_heads': (1, 2, 2, 2), 'window_size': 2,
+                 'pretrain_img_size': 64}  # fmt: skip
+    return Case(library, 'SwinTransformer', STAGED, SHALLOW, arguments, {'depths': SHALLOW})
+
+
+def pyramid(library, name, **arguments):
+    arguments = {'embed_dims': 8, 'num_layers': STAGED, 'num_heads': (1, 2, 2, 2), **arguments}
+    return Case(library, name, STAGED, SHALLOW, arguments, {'num_layers': SHALLOW})
+
+
+def mobilenet_v2(library):
+    full, depths = (1, 2, 3, 4, 3, 3, 1), (1, 1, 2, 3, 1, 3, 1)
+    arguments = {'widen_factor': 0.35, 'out_indices': (1, 2, 4, 6)}
+    return Case(library, 'MobileNetV2', full, depths, arguments, None)
+
+
+def mobilenet_v3(library, arch, full, depths, **arguments):
+    return Case(library, 'MobileNetV3', full, depths, {'arch': arch, **arguments}, None)
+
+
+def torchvision_mobilenet(name, full, depths):
+    return Case('torchvision', f'torchvision.models.{name}', full, depths, {}, None)
+
+
+def timm_case(name, full, depths, key, size=64, **arguments):
+    arguments = {'model_name': name, key: full if len(full) > 1 else full[0], **arguments}
+    shallow = {key: depths if len(depths) > 1 else depths[0]}
+    return Case('timm', 'timm.create_model', full, depths, arguments, shallow, size)
+
+
+def _torchvision_vit():
+    arguments = {'image_size': 64, 'patch_size': 16, 'num_layers': 4, 'num_heads': 2,
+                 'hidden_dim': 16, 'mlp_dim': 32}  # fmt: skip
+    name = 'torchvision.models.vision_transformer.VisionTransformer'
+    return Case('torchvision', name, (4,), (2,), arguments, {'num_layers': 2})
+
+
+def _torchvision_swin(name, **arguments):
+    arguments = {'patch_size': [4, 4], 'embed_dim': 8, 'depths': list(STAGED),
+                 'window_size': [2, 2], 'num_heads': [1, 2, 2, 2], **arguments}  # fmt: skip
+    name = f'torchvision.models.swin_transformer.{name}'
+    return Case('torchvision', name, STAGED, SHALLOW, arguments, {'depths': list(SHALLOW)})
+
+
+def _torchvision_convnext():
+    from torchvision.models.convnext import CNBlockConfig
+
+    def setting(depths):
+        widths = (8, 16, 24, 32)
+        return [CNBlockConfig(*c) for c in zip(widths, (*widths[1:], None), depths, strict=True)]
+
+    name = 'torchvision.models.convnext.ConvNeXt'
+    arguments = {'block_setting': setting(STAGED), 'layer_scale': 1.0}
+    return Case(
+        'torchvision', name, STAGED, SHALLOW, arguments, {'block_setting': setting(SHALLOW)}
+    )
+
+
+def _convnext():
+    arch = {'depths': STAGED, 'channels': (8, 16, 24, 32)}
+    arguments = {'arch': arch, 'out_indices': ALL, 'gap_before_final_norm': False}
+    shallow = {'arch': {**arch, 'depths': SHALLOW}}
+    return Case('mmpretrain', 'ConvNeXt', STAGED, SHALLOW, arguments, shallow)
+
+
+def cases():
+    full_v3, depths_v3 = (1, 2, 3, 2, 3), (1, 1, 2, 2, 1)
+    beit = {'out_type': 'avg_featmap', 'out_indices': [3]}
+    return [
+        pretrain_vit('VisionTransformer'),
+        pretrain_vit('VisionTransformer', out_type='featmap', with_cls_token=False),
+        pretrain_vit('DistilledVisionTransformer'),
+        pretrain_vit('DeiT3'),
+        pretrain_vit('ViTEVA02'),
+        pretrain_vit('BEiTViT', **beit),
+        segment_vit('VisionTransformer', final_norm=True),
+        segment_vit('BEiT', qv_bias=True),
+        segment_vit('MAE'),
+        pretrain_swin('SwinTransformer'),
+        pretrain_swin('SwinTransformerV2', extra_norm_every_n_blocks=2),
+        swin('mmdet'),
+        swin('mmseg'),
+        swin('mmpose'),
+        _convnext(),
+        pyramid('mmdet', 'PyramidVisionTransformer', pretrain_img_size=64),
+        pyramid('mmdet', 'PyramidVisionTransformerV2'),
+        pyramid('mmpose', 'PyramidVisionTransformer', pretrain_img_size=64),
+        pyramid('mmpose', 'PyramidVisionTransformerV2'),
+        pyramid('mmseg', 'MixVisionTransformer'),
+        *map(mobilenet_v2, OPENMMLAB),
+        # At half the width two more blocks have a shortcut.
+        mobilenet_v3('mmpretrain', 'small_050', (1, 2, 5, 3), (1, 1, 3, 2), out_indices=(1, 3, 12)),
+        mobilenet_v3('mmseg', 'small', full_v3, depths_v3, out_indices=(0, 1, 12)),
+        mobilenet_v3('mmpose', 'small', full_v3, depths_v3, out_indices=(1, 7, -1)),
+        Case('mmpretrain', 'RegNet', (1, 2, 7, 12), (1, 1, 3, 6),
+             {'arch': 'regnetx_400mf', 'out_indices': ALL}, None),
+        _torchvision_vit(),
+        _torchvision_swin('SwinTransformer'),
+        _torchvision_convnext(),
+        torchvision_mobilenet('mobilenet_v2', (1, 2, 3, 4, 3, 3, 1), (1, 1, 2, 3, 1, 3, 1)),
+        torchvision_mobilenet('mobilenet_v3_small', full_v3, depths_v3),
+        torchvision_mobilenet('regnet_y_400mf', (1, 3, 6, 6), (1, 2, 2, 5)),
+        timm_case('vit_tiny_patch16_224', (4,), (2,), 'depth', img_size=64, embed_dim=18),
+        timm_case('convnext_atto', STAGED, SHALLOW, 'depths', dims=(8, 16, 24, 32)),
+        timm_case('swin_tiny_patch4_window7_224', STAGED, SHALLOW, 'depths', img_size=64,
+                  window_size=2, embed_dim=8, num_heads=(1, 2, 2, 2)),
+        timm_case('resnet18', (2, 2, 2, 2), (1, 2, 2, 1), 'layers'),
+    ]  # fmt: skip
+
+
+def pytest_generate_tests(metafunc):
+    if 'case' in metafunc.fixturenames:
+        metafunc.parametrize('case', cases(), ids=lambda case: case.id)
+
+
+@functools.cache
+def _built(case):
+    return case.build()
+
+
+@pytest.fixture
+def backbone(case):
+    """The backbone of a case, built once for all tests; in evaluation mode, without gradients."""
+    if importlib.util.find_spec(case.library) is None:
+        pytest.skip(f'{case.library} is not installed')
+    backbone = _built(case)
+    backbone.zero_grad()
+    backbone.eval()
+    return backbone
