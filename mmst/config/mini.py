@@ -37,7 +37,8 @@ class MiniSettings:
     Attributes:
         num_train: Number of generated training images.
         num_val: Number of generated validation images.
-        scale: Image scale, (width, height); in pose estimation the size of a person's crop.
+        scale: Image scale, (width, height); in pose estimation the size of a person's crop, in
+            classification that of the network's input. None: images stay as they are.
         batch_size: Images per training iteration.
         num_workers: Worker processes per dataloader.
         max_iters: Length of the training in iterations.
@@ -48,7 +49,7 @@ class MiniSettings:
 
     num_train: int
     num_val: int
-    scale: tuple[int, int]
+    scale: tuple[int, int] | None
     batch_size: int
     num_workers: int
     max_iters: int
@@ -65,6 +66,16 @@ _DETECTION = MiniSettings(
     max_iters=180,
     lr={'AdamW': 5e-4, 'SGD': 0.01},
     num_rois=128,
+)
+
+_CIFAR = MiniSettings(
+    num_train=400,
+    num_val=100,
+    scale=None,
+    batch_size=16,
+    num_workers=1,
+    max_iters=120,
+    lr={'AdamW': 1e-3, 'SGD': 0.02},
 )
 
 MINI_SETTINGS = {
@@ -88,6 +99,17 @@ MINI_SETTINGS = {
         max_iters=180,
         lr={'AdamW': 5e-4, 'SGD': 0.01},
     ),
+    'imagenet': MiniSettings(
+        num_train=160,
+        num_val=40,
+        scale=(64, 64),
+        batch_size=16,
+        num_workers=1,
+        max_iters=200,
+        lr={'AdamW': 1e-3, 'SGD': 0.02},
+    ),
+    'cifar10': _CIFAR,
+    'cifar100': _CIFAR,
 }
 """Layout -> settings; a layout is listed once there is a generator for it."""
 
@@ -141,7 +163,8 @@ def apply_mini(
     if data_root is None:
         data_root = _generated(layout, Path(mini_root) / layout, settings)
     set_data_root(cfg, data_root)
-    set_image_scale(cfg, settings.scale)
+    if settings.scale is not None:
+        set_image_scale(cfg, settings.scale)
     set_max_iters(cfg, settings.max_iters)
     _set_loaders(cfg, settings)
     _set_num_rois(cfg, settings.num_rois)
