@@ -6,11 +6,14 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import leaf_datasets, type_name
+from .walk import leaf_datasets, scoped_type_name
 
 __all__ = ['read_image_folders']
 
-_PICKLES = {'CIFAR10': 'cifar-10-batches-py', 'CIFAR100': 'cifar-100-python'}
+_PICKLES = {
+    'mmpretrain.CIFAR10': 'cifar-10-batches-py',
+    'mmpretrain.CIFAR100': 'cifar-100-python',
+}
 _OWN_OPTIONS = ('split', 'download', 'data_prefix')
 
 
@@ -29,9 +32,11 @@ def read_image_folders(cfg: Config) -> Config:
     Returns:
         ``cfg``.
     """
+    scope = cfg.get('default_scope') or 'mmengine'
     found = False
     for dataset in leaf_datasets(cfg):
-        if type_name(dataset) in _PICKLES and _has_folders(dataset):
+        pickles = _PICKLES.get(scoped_type_name(dataset, scope))
+        if pickles and _has_folders(dataset, pickles):
             _read_folder(dataset)
             found = True
     if found:
@@ -41,9 +46,9 @@ def read_image_folders(cfg: Config) -> Config:
     return cfg
 
 
-def _has_folders(dataset: ConfigDict) -> bool:
+def _has_folders(dataset: ConfigDict, pickles: str) -> bool:
     root = Path(dataset.get('data_root') or '')
-    return (root / _split(dataset)).is_dir() and not (root / _PICKLES[type_name(dataset)]).exists()
+    return (root / _split(dataset)).is_dir() and not (root / pickles).exists()
 
 
 def _split(dataset: ConfigDict) -> str:

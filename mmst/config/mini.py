@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from .data import set_data_root
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .walk import leaf_datasets, type_name
+from .walk import leaf_datasets, scoped_type_name, type_name
 
 __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
 
@@ -121,7 +121,7 @@ def layout_of(cfg: Config) -> str:
         ValueError: The types are unknown, differ in layout, or have no generator yet.
     """
     scope = cfg.get('default_scope') or 'mmengine'
-    kinds = {_kind(dataset, scope) for dataset in leaf_datasets(cfg)}
+    kinds = {scoped_type_name(dataset, scope) for dataset in leaf_datasets(cfg)}
     layouts = {LAYOUTS.get(kind) for kind in kinds}
     if len(layouts) != 1 or not layouts <= set(MINI_SETTINGS):
         supported = sorted(kind for kind, layout in LAYOUTS.items() if layout in MINI_SETTINGS)
@@ -171,14 +171,6 @@ def apply_mini(
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer), optimizer.lr)
     return cfg
-
-
-def _kind(dataset: ConfigDict, default_scope: str) -> str:
-    """Type of a dataset with its library: ``'mmdet.CocoDataset'``."""
-    kind = dataset.get('type')
-    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
-    scope = path.split('.')[0] if '.' in path else default_scope
-    return f'{scope}.{type_name(dataset)}'
 
 
 def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:

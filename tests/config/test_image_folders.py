@@ -47,10 +47,17 @@ def test_upstreams_config_trains_on_folders(root):
 
 
 def test_options_of_cifar_go_and_others_stay(root):
-    own = {'type': 'CIFAR100', 'data_root': str(root), 'split': 'test', 'download': False}
+    own = {
+        'type': 'mmpretrain.CIFAR100',
+        'data_root': str(root),
+        'split': 'test',
+        'download': False,
+    }
     model = {'data_preprocessor': {'to_rgb': False}}
     kept = {'pipeline': [{'type': 'PackInputs'}], 'indices': 3}
-    cfg = Config({'val_dataloader': {'dataset': {**own, **kept}}, 'model': model})
+    cfg = Config(
+        {'val_dataloader': {'dataset': {**own, 'download': False, **kept}}, 'model': model}
+    )
     assert read_image_folders(cfg) is cfg
     assert cfg.val_dataloader.dataset.to_dict() == {
         'type': 'mmpretrain.CustomDataset',
@@ -64,7 +71,7 @@ def test_options_of_cifar_go_and_others_stay(root):
     assert read_image_folders(cfg).to_dict() == before
 
 
-@pytest.mark.parametrize('case', ['pickles', 'nothing', 'another type'])
+@pytest.mark.parametrize('case', ['pickles', 'nothing', 'another type', 'another library'])
 def test_other_configs_stay(root, case):
     cfg = get_config(CONFIG)
     if case == 'pickles':
@@ -74,7 +81,7 @@ def test_other_configs_stay(root, case):
             (root / split).rename(root / f'no_{split}')
     else:
         for dataset in loaders(cfg):
-            dataset.type = 'mmpretrain.MNIST'
+            dataset.type = {'another type': 'MNIST', 'another library': 'mine.CIFAR10'}[case]
     types = [dataset.type for dataset in loaders(cfg)]
     cfg = set_data_root(cfg, root)
     assert [dataset.type for dataset in loaders(cfg)] == types

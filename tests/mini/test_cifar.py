@@ -25,7 +25,7 @@ def test_mmpretrain_reads_the_folders_with_cifars_labels(layout, tmp_path):
     root = make_mini_data(layout, tmp_path / layout, num_train=12, num_val=3)
     for split, number in (('train', 12), ('test', 3)):  # classes without an image count, too
         dataset = datasets.CustomDataset(data_root=str(root), data_prefix=split, pipeline=[])
-        assert dataset.CLASSES == EXPECTED[layout]
+        assert list(dataset.CLASSES) == list(EXPECTED[layout])
         infos = [dataset.get_data_info(index) for index in range(number)]
         assert len(dataset) == number
         for info in infos:
