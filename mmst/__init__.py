@@ -1,8 +1,11 @@
 """Stimulative training for OpenMMLab.
 
 Importing registers everything under the scope ``mmst`` and allows current torch to read mmengine's
-checkpoints; no task library is imported.
+checkpoints; no task library is imported. ``mmst.UniformAugment`` imports mmpretrain when it is
+used.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from . import tasks as tasks  # registers where each library keeps its ground truth
 from .checkpoints import register_safe_globals
@@ -16,6 +19,9 @@ from .engine import (
 )
 from .models import KLDivLoss, KLMinusLoss, LogitNormCrossEntropyLoss, STBackbone
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .tasks.uniform_augment import UniformAugment as UniformAugment
 
 register_safe_globals()
 
@@ -32,3 +38,12 @@ __all__ = [
     '__version__',
     'register_ground_truth',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Not in __all__: a star import would need mmpretrain.
+    if name == 'UniformAugment':
+        from .tasks.uniform_augment import UniformAugment
+
+        return UniformAugment
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

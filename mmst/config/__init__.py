@@ -7,6 +7,7 @@ from .bare import (
     remove_surroundings,
 )
 from .data import check_data_files, set_data_root
+from .image_folders import read_image_folders
 from .launch import build_runner, set_launcher
 from .library import LIBRARIES, Library, apply_library_defaults, library_of
 from .mini import MINI_SETTINGS, MiniSettings, apply_mini, layout_of
@@ -56,6 +57,7 @@ __all__ = [
     'remove_pretrained',
     'remove_surroundings',
     'run_subnet_test',
+    'read_image_folders',
     'set_data_root',
     'set_image_scale',
     'set_launcher',

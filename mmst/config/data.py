@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from .image_folders import read_image_folders
 from .walk import LOADERS, datasets, leaf_datasets, transforms, type_name
 
 __all__ = ['check_data_files', 'set_data_root']
@@ -19,7 +20,8 @@ def set_data_root(cfg: Config, data_root: str | os.PathLike[str]) -> Config:
     """Points every dataset and evaluator of a config at another folder, in place.
 
     Whatever lies under the config's present data root (annotations, images, detection results,
-    panoptic maps) is looked for under the new one, at the same relative path.
+    panoptic maps) is looked for under the new one, at the same relative path. CIFAR may be there as
+    folders of images, see :func:`~mmst.config.read_image_folders`.
 
     Args:
         cfg: Config whose datasets share one ``data_root``.
@@ -41,7 +43,7 @@ def set_data_root(cfg: Config, data_root: str | os.PathLike[str]) -> Config:
             cfg[name] = _replaced(cfg[name], old, new)
     if isinstance(cfg.get('data_root'), str):
         cfg.data_root = _replaced(cfg.data_root, old, new)
-    return cfg
+    return read_image_folders(cfg)
 
 
 def check_data_files(cfg: Config, loaders: tuple[str, ...]) -> None:
@@ -115,6 +117,8 @@ def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, Pat
         named += [(f'data_prefix.{key}', prefix[key]) for key in prefix if key.startswith('img')]
     elif loads_images:
         named.append(('data_prefix', prefix))
+    if loads_images and type_name(dataset) == 'ImageNet' and not prefix:
+        named.append(('split', dataset.get('split')))  # the name of a folder
     root = Path(dataset.data_root)
     files = [(name, root / path) for name, path in named if path and isinstance(path, str)]
     detections = dataset.get('bbox_file')

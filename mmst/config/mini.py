@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from .data import set_data_root
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .walk import leaf_datasets, type_name
+from .walk import leaf_datasets, scoped_type_name, type_name
 
 __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
 
@@ -37,7 +37,8 @@ class MiniSettings:
     Attributes:
         num_train: Number of generated training images.
         num_val: Number of generated validation images.
-        scale: Image scale, (width, height); in pose estimation the size of a person's crop.
+        scale: Image scale, (width, height); in pose estimation the size of a person's crop, in
+            classification that of the network's input. None: images stay as they are.
         batch_size: Images per training iteration.
         num_workers: Worker processes per dataloader.
         max_iters: Length of the training in iterations.
@@ -48,7 +49,7 @@ class MiniSettings:
 
     num_train: int
     num_val: int
-    scale: tuple[int, int]
+    scale: tuple[int, int] | None
     batch_size: int
     num_workers: int
     max_iters: int
@@ -65,6 +66,16 @@ _DETECTION = MiniSettings(
     max_iters=180,
     lr={'AdamW': 5e-4, 'SGD': 0.01},
     num_rois=128,
+)
+
+_CIFAR = MiniSettings(
+    num_train=400,
+    num_val=100,
+    scale=None,
+    batch_size=16,
+    num_workers=1,
+    max_iters=120,
+    lr={'AdamW': 1e-3, 'SGD': 0.02},
 )
 
 MINI_SETTINGS = {
@@ -88,6 +99,17 @@ MINI_SETTINGS = {
         max_iters=180,
         lr={'AdamW': 5e-4, 'SGD': 0.01},
     ),
+    'imagenet': MiniSettings(
+        num_train=160,
+        num_val=40,
+        scale=(64, 64),
+        batch_size=16,
+        num_workers=1,
+        max_iters=200,
+        lr={'AdamW': 1e-3, 'SGD': 0.02},
+    ),
+    'cifar10': _CIFAR,
+    'cifar100': _CIFAR,
 }
 """Layout -> settings; a layout is listed once there is a generator for it."""
 
@@ -99,7 +121,7 @@ def layout_of(cfg: Config) -> str:
         ValueError: The types are unknown, differ in layout, or have no generator yet.
     """
     scope = cfg.get('default_scope') or 'mmengine'
-    kinds = {_kind(dataset, scope) for dataset in leaf_datasets(cfg)}
+    kinds = {scoped_type_name(dataset, scope) for dataset in leaf_datasets(cfg)}
     layouts = {LAYOUTS.get(kind) for kind in kinds}
     if len(layouts) != 1 or not layouts <= set(MINI_SETTINGS):
         supported = sorted(kind for kind, layout in LAYOUTS.items() if layout in MINI_SETTINGS)
@@ -141,21 +163,14 @@ def apply_mini(
     if data_root is None:
         data_root = _generated(layout, Path(mini_root) / layout, settings)
     set_data_root(cfg, data_root)
-    set_image_scale(cfg, settings.scale)
+    if settings.scale is not None:
+        set_image_scale(cfg, settings.scale)
     set_max_iters(cfg, settings.max_iters)
     _set_loaders(cfg, settings)
     _set_num_rois(cfg, settings.num_rois)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer), optimizer.lr)
     return cfg
-
-
-def _kind(dataset: ConfigDict, default_scope: str) -> str:
-    """Type of a dataset with its library: ``'mmdet.CocoDataset'``."""
-    kind = dataset.get('type')
-    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
-    scope = path.split('.')[0] if '.' in path else default_scope
-    return f'{scope}.{type_name(dataset)}'
 
 
 def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:

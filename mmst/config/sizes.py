@@ -32,14 +32,15 @@ _SLIDING_WINDOW_OPTIONS = {'crop_size': 32, 'stride': 1}
 def set_image_scale(cfg: Config, scale: tuple[int, int]) -> Config:
     """Resizes the images of a config to another scale, in place.
 
-    The scale that validation images are resized to (in pose estimation: the input size) becomes
-    ``scale``. All other sizes are multiplied by the same factors, so that every augmentation keeps
-    its meaning and they stay consistent: in pipelines and batch transforms crops, pads, mosaics and
-    multi-scale ranges; in the model the size to which images are padded, sliding windows, and the
-    inputs, heatmaps (with their sigma) and feature maps of keypoint codecs and heads.
+    The scale that validation images are resized to (in pose estimation: the input size; in
+    classification: the side of what is cropped, or of the last resize) becomes ``scale``. All other
+    sizes are multiplied by the same factors, so that every augmentation keeps its meaning and they
+    stay consistent: in pipelines and batch transforms crops, pads, mosaics and multi-scale ranges;
+    in the model the size to which images are padded, sliding windows, and the inputs, heatmaps
+    (with their sigma) and feature maps of keypoint codecs and heads.
 
     Args:
-        cfg: Config whose validation pipeline resizes, or warps, to one (width, height).
+        cfg: Config whose validation pipeline resizes, warps or crops to one size.
         scale: New scale, (width, height) in pixels, the larger first where the old one had so.
 
     Returns:
@@ -96,15 +97,20 @@ class _Factors:
 
 
 def _validation_scale(cfg: Config) -> tuple[int, int]:
+    """Returns the first (width, height) images are resized to, or the last side of a square."""
+    sides = []
     for dataset in datasets(cfg, ('val_dataloader', 'test_dataloader')):
         for transform in transforms(dataset.get('pipeline')):
             scale = transform.get('scale') or transform.get('input_size')
             if _is_pair(scale):
                 return tuple(scale)
-    raise ValueError(
-        '--mini needs a validation pipeline that resizes images to one scale=(width, height), and '
-        'found none; leave --mini out and set sizes with --cfg-options'
-    )
+            sides += [size for size in (scale, transform.get('crop_size')) if type(size) is int]
+    if not sides:
+        raise ValueError(
+            '--mini needs a validation pipeline that resizes images to one scale=(width, height), '
+            'or crops squares, and found none; leave --mini out and set sizes with --cfg-options'
+        )
+    return sides[-1], sides[-1]
 
 
 def _is_pair(size: Any) -> bool:

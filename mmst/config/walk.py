@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-__all__ = ['LOADERS', 'datasets', 'leaf_datasets', 'transforms', 'type_name']
+__all__ = ['LOADERS', 'datasets', 'leaf_datasets', 'scoped_type_name', 'transforms', 'type_name']
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -19,6 +19,14 @@ def type_name(node: ConfigDict) -> str | None:
         return None
     name = kind if isinstance(kind, str) else kind.__name__
     return name.rsplit('.', 1)[-1]
+
+
+def scoped_type_name(node: ConfigDict, default_scope: str) -> str:
+    """Class name of a config entry with the library that it is of: ``'mmdet.CocoDataset'``."""
+    kind = node.get('type')
+    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
+    scope = path.split('.')[0] if '.' in path else default_scope
+    return f'{scope}.{type_name(node)}'
 
 
 def datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[ConfigDict]:

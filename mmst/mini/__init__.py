@@ -2,10 +2,11 @@
 
 They stand in for the real data where a download is not wanted: demos, tests, a
 first look at a config. Drawings (``shapes.py``, ``figure.py``,
-``street_shapes.py``) become sprites; ``scene.py`` paints those and knows what is
-where; ``objects.py``, ``people.py`` and ``street.py`` compose scenes of them; and
-each layout module (``coco.py``, ...) writes scenes the way one real data set is
-laid out. A new layout is one more writer, see :mod:`mmst.mini.dataset`.
+``street_shapes.py``, ``emblems.py``) become sprites; ``scene.py`` paints those and
+knows what is where; ``objects.py``, ``people.py``, ``street.py`` and
+``portraits.py`` compose scenes of them; and each layout module (``coco.py``, ...)
+writes scenes the way one real data set is laid out. A new layout is one more writer,
+see :mod:`mmst.mini.dataset`.
 """
 
 try:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .cifar import write_cifar
+from .cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
 from .cityscapes import write_cityscapes
 from .coco import write_coco
 from .coco_keypoints import write_coco_keypoints
 from .coco_panoptic import write_coco_panoptic
+from .imagenet import write_imagenet
 from .objects import make_object_scene
 from .people import make_people_scene
+from .portraits import make_cifar_scene, make_imagenet_scene
 from .scene import Scene
 from .street import make_street_scene
 
@@ -38,11 +43,20 @@ class Layout:
     write: Callable[[Path, Mapping[str, Iterable[Scene]]], None]
 
 
+def _cifar(classes: Sequence[str]) -> Layout:
+    return Layout(
+        functools.partial(make_cifar_scene, classes), functools.partial(write_cifar, classes)
+    )
+
+
 LAYOUTS = {
     'coco': Layout(make_object_scene, write_coco),
     'coco_panoptic': Layout(make_object_scene, write_coco_panoptic),
     'coco_keypoints': Layout(make_people_scene, write_coco_keypoints),
     'cityscapes': Layout(make_street_scene, write_cityscapes),
+    'imagenet': Layout(make_imagenet_scene, write_imagenet),
+    'cifar10': _cifar(CIFAR10_CLASSES),
+    'cifar100': _cifar(CIFAR100_CLASSES),
 }
 """Layout name -> what is painted, and how it is written."""
 

@@ -128,6 +128,16 @@ def test_a_missing_file_of_detections_is_named(data_root):
     check_data_files(cfg, ('val_dataloader',))
 
 
+def test_a_missing_split_of_imagenet_is_named(data_root):
+    load = {'type': 'LoadImageFromFile'}
+    dataset = {'type': 'ImageNet', 'data_root': 'data/imagenet', 'split': 'val', 'pipeline': [load]}
+    cfg = set_data_root(config(dataset, dataset), data_root)
+    with pytest.raises(FileNotFoundError, match=rf'split of val_dataloader .*{data_root}/val'):
+        check_data_files(cfg, ('val_dataloader',))
+    (data_root / 'val').mkdir()
+    check_data_files(cfg, ('val_dataloader',))
+
+
 def test_image_folders_are_not_needed_where_no_image_is_loaded(data_root):
     cfg = set_data_root(config(), data_root)
     cfg.train_dataloader.dataset.pipeline = [{'type': 'LoadKeypoints'}]

@@ -101,6 +101,9 @@ def test_the_type_says_which_library_it_is_of(kind, scope):
         ('CocoDataset', 'mmpose', 'coco_keypoints'),
         ('mmpose.CocoDataset', 'mmdet', 'coco_keypoints'),
         ('CityscapesDataset', 'mmseg', 'cityscapes'),
+        ('ImageNet', 'mmpretrain', 'imagenet'),
+        ('CIFAR10', 'mmpretrain', 'cifar10'),
+        ('CIFAR100', 'mmpretrain', 'cifar100'),
     ],
 )
 def test_the_dataset_decides_on_the_layout(kind, scope, layout):
@@ -144,6 +147,9 @@ UPSTREAM = {  # -> layout, and sides of the largest images of training
         'coco_keypoints',
         [96, 128],
     ),
+    'mmpretrain::resnet/resnet18_8xb32_in1k.py': ('imagenet', [64, 64]),
+    'mmpretrain::resnet/resnet18_8xb16_cifar10.py': ('cifar10', [32, 32]),
+    'mmpretrain::resnet/resnet50_8xb16_cifar100.py': ('cifar100', [32, 32]),
 }
 
 

@@ -138,6 +138,31 @@ def test_padding_and_sliding_windows_of_segmentors_are_scaled():
     assert cfg.model.data_preprocessor.mean == [1, 2, 3]
 
 
+def classification_config(*steps):
+    crop = {'type': 'RandomResizedCrop', 'scale': 224}
+    val = {'dataset': {'pipeline': [{'type': 'Load'}, *steps]}}
+    return Config(
+        dict(train_dataloader={'dataset': {'pipeline': [crop]}}, val_dataloader=val, model={})
+    )
+
+
+@pytest.mark.parametrize(
+    ('steps', 'after'),
+    [
+        (
+            [{'type': 'ResizeEdge', 'scale': 256}, {'type': 'CenterCrop', 'crop_size': 224}],
+            [('scale', 73), ('crop_size', 64)],
+        ),
+        ([{'type': 'Resize', 'scale': 224}], [('scale', 64)]),
+    ],
+)
+def test_crops_of_classifiers_become_the_given_size(steps, after):
+    cfg = set_image_scale(classification_config(*steps), (64, 64))
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == 64
+    scaled = cfg.val_dataloader.dataset.pipeline[1:]
+    assert [(name, step[name]) for step, (name, _) in zip(scaled, after, strict=True)] == after
+
+
 def test_a_pipeline_without_a_scale_is_refused():
     with pytest.raises(ValueError, match=r'--mini needs a validation pipeline that resizes'):
-        set_image_scale(config(val=500), (200, 120))
+        set_image_scale(config(val=None), (200, 120))
