@@ -16,7 +16,7 @@ TRANSFORMS = Registry(
     'transform',
     scope='mmst',
     parent=ROOT_TRANSFORMS,
-    locations=['mmst.tasks.uniform_augment'],
+    locations=['mmst.tasks.uniform_augment', 'mmst.tasks.lighting'],
 )
 SUPERVISIONS = Registry('supervision', scope='mmst')
 """What a subnet learns from."""

@@ -1,0 +1,168 @@
+"""The recipes of ImageNet and CIFAR: what they say, and that they train on mini data."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmst.checkpoints import load_checkpoint
+from mmst.config import layout_of, load_config
+from mmst.mini import make_mini_data
+
+ROOT = Path(__file__).parents[2] / 'configs'
+CONFIGS = ROOT / 'pretrain'
+SIZES = 'resnet50_st_klminus_snet6_sitrans'
+KL, KL_MINUS = 'mmst.KLDivLoss', 'mmst.KLMinusLoss'
+
+# ST++ Table III: subnets, loss, smaller inputs, validation resize, crop, choices, epochs.
+TABLE_III = {
+    'resnet50_ct': (0, None, False, 256, 224, None, 200),
+    'resnet50_st': (1, KL, False, 256, 224, (3, 4, 6, 3), 200),
+    'resnet50_st_klminus_snet6': (6, KL_MINUS, False, 256, 224, (3, 4, 6, 3), 200),
+    'resnet50_st_sitrans': (1, KL, True, 256, 224, (3, 4, 6, 3), 200),
+    SIZES: (6, KL_MINUS, True, 256, 224, (3, 4, 6, 3), 200),
+    f'{SIZES}_vrs240': (6, KL_MINUS, True, 240, 224, (3, 4, 6, 3), 200),
+    f'{SIZES}_vrs240_tcs200': (6, KL_MINUS, True, 240, 200, (3, 4, 6, 3), 200),
+    'resnet50_a1': (6, KL_MINUS, True, 240, 200, (1, 2, 4, 1), 200),
+    'resnet50_a2': (6, KL_MINUS, True, 240, 200, (1, 2, 4, 1), 400),
+    'resnet101_ct': (0, None, False, 256, 224, None, 100),
+    'resnet101_st': (6, KL_MINUS, True, 240, 200, (3, 4, 23, 3), 100),
+    'resnet152_ct': (0, None, False, 256, 224, None, 100),
+    'resnet152_st': (6, KL_MINUS, True, 240, 200, (3, 8, 36, 3), 100),
+}
+CIFAR = [
+    f'{model}_cifar{classes}_{way}'
+    for model in ('resnet50', 'mobilenetv3')
+    for classes in (10, 100)
+    for way in ('ct', 'st', 'st_klminus')
+]
+
+
+def load(name):
+    return Config.fromfile(CONFIGS / f'{name}.py')
+
+
+def kinds(pipeline):
+    return [transform['type'] for transform in pipeline]
+
+
+def test_every_recipe_is_covered():
+    assert {path.stem for path in CONFIGS.glob('*.py')} == {*TABLE_III, *CIFAR}
+
+
+@pytest.mark.parametrize('name', TABLE_III)
+def test_recipe_is_that_of_tables_3_and_5(name):
+    subnets, loss, smaller, resize, crop, choices, epochs = TABLE_III[name]
+    cfg = load(name)
+    optimizer = dict(cfg.optim_wrapper.optimizer)
+    optimizer.pop('_scope_', None)
+    expected = {'type': 'SGD', 'lr': 0.2, 'momentum': 0.9, 'weight_decay': 1e-4, 'nesterov': True}
+    assert optimizer == expected
+    assert 'paramwise_cfg' not in cfg.optim_wrapper and cfg.optim_wrapper.get('clip_grad') is None
+    assert cfg.param_scheduler == {
+        'type': 'CosineAnnealingLR',
+        'T_max': epochs,
+        'by_epoch': True,
+        'convert_to_iter_based': True,
+    }
+    assert cfg.train_cfg.max_epochs == epochs
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 512
+    train, test = (cfg[f'{part}_dataloader'].dataset.pipeline for part in ('train', 'test'))
+    augment = ['mmst.UniformAugment'] if name == 'resnet50_a2' else []
+    assert kinds(train) == [
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'RandomFlip',
+        'ColorJitter',
+        'mmst.PCALighting',
+        *augment,
+        'PackInputs',
+    ]
+    assert (train[1].scale, test[1].scale, test[2].crop_size) == (crop, resize, 224)
+    assert cfg.val_dataloader.dataset.pipeline == test
+    assert (train[3].brightness, train[3].contrast, train[3].saturation) == (0.4,) * 3
+    assert train[4].alphastd == 0.1
+    head_loss = 'CrossEntropyLoss' if loss in (None, KL) else 'mmst.LogitNormCrossEntropyLoss'
+    assert cfg.model.head.loss.type == head_loss
+    assert cfg.model.backbone.zero_init_residual is False
+    hook = cfg.default_hooks.get('stimulative')
+    if not subnets:
+        assert hook is None and cfg.model.backbone.type == 'ResNet'
+        return
+    assert (hook.num_subnets, hook.weight, hook.supervision.loss) == (subnets, 1.0, {'type': loss})
+    assert hook.supervision.type == 'mmst.LogitSupervision'
+    inputs = {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.43} if smaller else None
+    assert hook.get('inputs') == inputs
+    assert (cfg.model.backbone.type, cfg.model.backbone.wraps) == ('mmst.STBackbone', 'ResNet')
+    assert cfg.model.backbone.choices == choices
+
+
+@pytest.mark.parametrize('name', CIFAR)
+def test_recipe_of_cifar_is_the_papers(name):
+    cfg = load(name)
+    assert (cfg.train_cfg.max_epochs, cfg.param_scheduler.T_max) == (500, 500)
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.type) == (64, 'SGD')
+    classes = 100 if 'cifar100' in name else 10
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == classes
+    assert cfg.train_dataloader.dataset.type == cfg.val_dataloader.dataset.type == f'CIFAR{classes}'
+    hook = cfg.default_hooks.get('stimulative')
+    assert (hook is None) == name.endswith('_ct')
+    if hook is not None:
+        expected = KL_MINUS if name.endswith('klminus') else KL
+        assert hook.supervision.loss == {'type': expected}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('mini')
+
+    def draw(config):
+        layout = layout_of(load_config(str(config)))
+        root = folder / layout
+        return root if root.exists() else make_mini_data(layout, root, num_train=40, num_val=8)
+
+    return draw
+
+
+QUICK = ('resnet50_a1', 'mobilenetv3_cifar100_st_klminus')
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in (*TABLE_III, *CIFAR)
+    ],
+)
+def test_recipe_trains_and_validates_on_mini_data(run_tool, data, tmp_path, name):
+    config, work_dir = CONFIGS / f'{name}.py', tmp_path / 'run'
+    options = ('--mini', '--data-root', data(config), '--work-dir', work_dir, '--max-iters', 2)
+    light = ('--cfg-options', 'default_hooks.checkpoint.save_optimizer=False')
+    run_tool('train', config, *options, '--seed', 0, *light)
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    iterations = [line for line in lines if 'loss' in line]
+    assert [line['iter'] for line in iterations] == [1, 2]
+    assert all(('subnet/loss' in line) == ('_ct' not in name) for line in iterations)
+    assert 0 <= lines[-1]['accuracy/top1'] <= 100
+
+
+def test_detector_starts_from_a_pretrained_classifier(run_tool, data, tmp_path):
+    """Both stages: what a recipe writes goes straight into --weights."""
+    classifier, detector = CONFIGS / 'resnet50_a1.py', ROOT / 'faster_rcnn_r50_st.py'
+    mini = ('--mini', '--max-iters', 1, '--no-validate', '--seed', 0)
+    runs = [tmp_path / 'classifier', tmp_path / 'detector']
+    light = ('--cfg-options', 'default_hooks.checkpoint.save_optimizer=False')
+    run_tool(
+        'train', classifier, *mini, '--data-root', data(classifier), '--work-dir', runs[0], *light
+    )
+    source = runs[0] / 'iter_1.pth'
+    common = (*mini, '--data-root', data(detector), '--work-dir', runs[1], '--weights', source)
+    run_tool('train', detector, *common, *light, 'optim_wrapper.optimizer.lr=0.0')
+    before, after = (
+        load_checkpoint(file)['state_dict'] for file in (source, runs[1] / 'iter_1.pth')
+    )
+    weights = [name for name in before if name.startswith('backbone.') and name.endswith('weight')]
+    assert len(weights) > 100
+    assert all((after[name] == before[name]).all() for name in weights)
