@@ -189,7 +189,8 @@ def test_config_trains_and_validates_on_mini_data(run_tool, data, logged, tmp_pa
     assert metrics <= set(lines[-1])
 
 
-@pytest.mark.parametrize('name', quick_first(map(stimulated, METRICS), ['faster_rcnn_r50_st']))
+@pytest.mark.slow
+@pytest.mark.parametrize('name', map(stimulated, METRICS))
 def test_config_resumes_and_its_subnets_are_tested(run_tool, data, logged, tmp_path, name):
     config, work_dir = CONFIGS / f'{name}.py', tmp_path / 'run'
     common = ('--mini', '--data-root', data(config), '--work-dir', work_dir)
