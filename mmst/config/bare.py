@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import type_name
+from .walk import names_checkpoint, type_name
 
 __all__ = [
     'check_training',
@@ -62,10 +62,10 @@ def remove_pretrained(node: Any) -> None:
         if node.get('pretrained') is not None:
             node['pretrained'] = None
         initial = node.get('init_cfg')
-        if isinstance(initial, dict) and type_name(initial) == 'Pretrained':
+        if names_checkpoint(initial):
             node['init_cfg'] = None
         elif isinstance(initial, list):
-            kept = [entry for entry in initial if type_name(entry) != 'Pretrained']
+            kept = [entry for entry in initial if not names_checkpoint(entry)]
             node['init_cfg'] = kept or None
         for value in node.values():
             remove_pretrained(value)

@@ -7,7 +7,15 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-__all__ = ['LOADERS', 'datasets', 'leaf_datasets', 'scoped_type_name', 'transforms', 'type_name']
+__all__ = [
+    'LOADERS',
+    'datasets',
+    'leaf_datasets',
+    'names_checkpoint',
+    'scoped_type_name',
+    'transforms',
+    'type_name',
+]
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -19,6 +27,13 @@ def type_name(node: ConfigDict) -> str | None:
         return None
     name = kind if isinstance(kind, str) else kind.__name__
     return name.rsplit('.', 1)[-1]
+
+
+def names_checkpoint(init_cfg: Any) -> bool:
+    """Whether an ``init_cfg`` reads a file. mmdet's PVT says so by the key ``checkpoint`` alone."""
+    return isinstance(init_cfg, dict) and (
+        'checkpoint' in init_cfg or type_name(init_cfg) == 'Pretrained'
+    )
 
 
 def scoped_type_name(node: ConfigDict, default_scope: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmst.checkpoints import load_checkpoint
 
-from .walk import type_name
+from .walk import names_checkpoint, type_name
 
 __all__ = ['NAMED_WEIGHTS', 'NamedWeights', 'set_weights']
 
@@ -115,7 +115,7 @@ def _start_from_scratch(cfg: Config, backbone: ConfigDict) -> None:
 
 def _without_pretrained(init_cfg: Any) -> list[Any] | None:
     entries = init_cfg if isinstance(init_cfg, list) else [init_cfg]
-    return [entry for entry in entries if type_name(entry) != 'Pretrained'] or None
+    return [entry for entry in entries if not names_checkpoint(entry)] or None
 
 
 def _check_plain_resnet50(cfg: Config, backbone: ConfigDict, name: str) -> None:

@@ -187,3 +187,9 @@ def test_older_ways_to_name_a_checkpoint_give_way(small, tmp_path):
 def test_a_config_without_backbone_is_refused():
     with pytest.raises(ValueError, match=r'needs a config with model\.backbone'):
         set_weights(Config({'model': {'type': BaseModel}}), 'none')
+
+
+def test_file_is_known_by_its_key_alone():
+    """mmdet's PVT takes it without a type."""
+    backbone = {'type': 'PyramidVisionTransformer', 'init_cfg': {'checkpoint': 'https://x.y/z.pth'}}
+    assert set_weights(config(backbone), 'none').model.backbone.init_cfg is None
