@@ -107,8 +107,8 @@ def backbone_table() -> str:
         ValueError: A class of a library is registered without example, or the other way round.
     """
     known = {
-        name: adapter
-        for name, adapter in known_backbones().items()
+        name: family
+        for name, family in known_backbones().items()
         if name.partition('.')[0] in LIBRARIES
     }
     different = sorted(set(known) ^ {example.cls for example in EXAMPLES})
@@ -119,13 +119,17 @@ def backbone_table() -> str:
         )
     rows: dict[tuple[str, ...], list[str]] = {}
     for example in EXAMPLES:
-        doc = (known[example.cls].__doc__ or '').partition('\n')[0]
+        family = known[example.cls]
+        doc = (family.adapter.__doc__ or '').partition('\n')[0]
+        raw = 'yes' if family.additive else 'no'
         cls = example.cls.rpartition('.')[2]
         blocks = ', '.join(map(str, example.blocks))
-        rows.setdefault((cls, f'`{example.code}`', blocks, doc), []).append(example.library)
-    lines = ['| class | library | for example | blocks per stage | stages |', '|---' * 5 + '|']
-    for (cls, code, blocks, doc), libraries in rows.items():
-        lines.append(f'| `{cls}` | {", ".join(libraries)} | {code} | {blocks} | {doc} |')
+        row = (cls, f'`{example.code}`', blocks, doc, raw)
+        rows.setdefault(row, []).append(example.library)
+    titles = ('class', 'library', 'for example', 'blocks per stage', 'stages', 'raw sampling')
+    lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
+    for (cls, code, blocks, doc, raw), libraries in rows.items():
+        lines.append(f'| `{cls}` | {", ".join(libraries)} | {code} | {blocks} | {doc} | {raw} |')
     return '\n'.join(lines)
 
 

@@ -44,6 +44,7 @@ def _torchvision_regnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     'mmseg.models.backbones.mobilenet_v2.MobileNetV2',
     'mmpose.models.backbones.mobilenet_v2.MobileNetV2',
     'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2',
+    additive=True,
 )
 def _mobilenet_v2(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage begins at every block without a shortcut."""
@@ -55,6 +56,7 @@ def _mobilenet_v2(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     'mmseg.models.backbones.mobilenet_v3.MobileNetV3',
     'mmpose.models.backbones.mobilenet_v3.MobileNetV3',
     'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3',
+    additive=True,
 )
 def _mobilenet_v3(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage begins at every block without a shortcut."""
@@ -62,7 +64,9 @@ def _mobilenet_v3(backbone: nn.Module) -> Sequence[Sequence[Block]]:
 
 
 @register_residual_stages(
-    'torchvision.models.mobilenetv2.MobileNetV2', 'torchvision.models.mobilenetv3.MobileNetV3'
+    'torchvision.models.mobilenetv2.MobileNetV2',
+    'torchvision.models.mobilenetv3.MobileNetV3',
+    additive=True,
 )
 def _torchvision_mobilenet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage begins at every block without a shortcut."""
@@ -74,31 +78,34 @@ def _torchvision_mobilenet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     'mmpretrain.models.backbones.beit.BEiTViT',
     'mmseg.models.backbones.vit.VisionTransformer',
     'mmseg.models.backbones.beit.BEiT',
+    additive=True,
 )
 def _vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """All layers are one stage."""
     return [_children(backbone.get_submodule('layers'))]
 
 
-@register_residual_stages('torchvision.models.vision_transformer.VisionTransformer')
+@register_residual_stages('torchvision.models.vision_transformer.VisionTransformer', additive=True)
 def _torchvision_vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """All layers are one stage."""
     return [_children(backbone.get_submodule('encoder.layers'))]
 
 
-@register_residual_stages('timm.models.vision_transformer.VisionTransformer')
+@register_residual_stages('timm.models.vision_transformer.VisionTransformer', additive=True)
 def _timm_vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """All layers are one stage."""
     return [_children(backbone.get_submodule('blocks'))]
 
 
+# Large Swin V2s have a norm layer after the addition in some blocks.
+@register_residual_stages('mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2')
 @register_residual_stages(
     'mmdet.models.backbones.swin.SwinTransformer',
     'mmseg.models.backbones.swin.SwinTransformer',
     'mmpose.models.backbones.swin.SwinTransformer',
     'mmpretrain.models.backbones.swin_transformer.SwinTransformer',
-    'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2',
     'timm.models.convnext.ConvNeXt',
+    additive=True,
 )
 def _blocks_of_stages(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage is a stage of the network."""
@@ -106,21 +113,23 @@ def _blocks_of_stages(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     return [_children(stage.get_submodule('blocks')) for stage in stages]
 
 
-@register_residual_stages('timm.models.swin_transformer.SwinTransformer')
+@register_residual_stages('timm.models.swin_transformer.SwinTransformer', additive=True)
 def _timm_swin(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage is a stage of the network."""
     stages = backbone.get_submodule('layers').children()
     return [_children(stage.get_submodule('blocks')) for stage in stages]
 
 
-@register_residual_stages('mmpretrain.models.backbones.convnext.ConvNeXt')
+@register_residual_stages('mmpretrain.models.backbones.convnext.ConvNeXt', additive=True)
 def _convnext(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage is a stage of the network."""
     return [_children(stage) for stage in backbone.get_submodule('stages').children()]
 
 
 @register_residual_stages(
-    'torchvision.models.convnext.ConvNeXt', 'torchvision.models.swin_transformer.SwinTransformer'
+    'torchvision.models.convnext.ConvNeXt',
+    'torchvision.models.swin_transformer.SwinTransformer',
+    additive=True,
 )
 def _every_other_feature(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage is a stage of the network."""
@@ -132,6 +141,7 @@ def _every_other_feature(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     'mmdet.models.backbones.pvt.PyramidVisionTransformer',
     'mmpose.models.backbones.pvt.PyramidVisionTransformer',
     'mmseg.models.backbones.mit.MixVisionTransformer',
+    additive=True,
 )
 def _pyramid_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
     """A stage is a stage of the network."""

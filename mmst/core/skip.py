@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 from .placeholder import Removed, Skip
 from .space import Subnet
-from .stages import Block, Stages, residual_stages
+from .stages import Block, Stages, check_raw, residual_stages
 
 __all__ = ['active_subnet', 'prune_to_subnet']
 
@@ -18,7 +18,8 @@ __all__ = ['active_subnet', 'prune_to_subnet']
 def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterator[nn.Module]:
     """Makes a backbone run as one of its subnets (ST++ section 3.2.2).
 
-    Each skipped block is replaced in its parent by a parameter-free identity. On exit, also by an
+    Each skipped block is replaced in its parent by a parameter-free identity; in a raw subnet the
+    input of each kept one, but a stage's first, is subtracted from its output. On exit, also by an
     exception, the very same modules are back under the same names: keys, buffers, ``requires_grad``
     and training mode are never touched. Call ``backward`` inside the context when activation
     checkpointing is on, because it runs the forward again.
@@ -31,17 +32,30 @@ def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterat
         The backbone.
 
     Raises:
-        ValueError: The subnet does not fit the backbone.
+        ValueError: The subnet does not fit the backbone, or is raw and an activation follows the
+            addition in its blocks.
     """
-    blocks = _skipped(residual_stages(backbone), subnet)
+    stages, subnet = residual_stages(backbone), _as_subnet(subnet)
+    blocks = _skipped(stages, subnet)
     originals = [block.module for block in blocks]
+    handles = []
     try:
+        if subnet.raw:
+            check_raw(backbone)
+            kept = (
+                stage[index]
+                for stage, at in zip(stages, subnet.blocks, strict=True)
+                for index in at[1:]
+            )
+            handles = [block.module.register_forward_hook(_branch_alone) for block in kept]
         for block in blocks:
             setattr(block.parent, block.name, Skip())
         yield backbone
     finally:
         for block, original in zip(blocks, originals, strict=True):
             setattr(block.parent, block.name, original)
+        for handle in handles:
+            handle.remove()
 
 
 def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
@@ -65,9 +79,15 @@ def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
             setattr(block.parent, block.name, Removed())
 
 
-def _skipped(stages: Stages, subnet: Subnet | Sequence[int]) -> list[Block]:
-    if not isinstance(subnet, Subnet):
-        subnet = Subnet(tuple(subnet))
+def _branch_alone(block: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return output - inputs[0]
+
+
+def _as_subnet(subnet: Subnet | Sequence[int]) -> Subnet:
+    return subnet if isinstance(subnet, Subnet) else Subnet(tuple(subnet))
+
+
+def _skipped(stages: Stages, subnet: Subnet) -> list[Block]:
     full = tuple(len(stage) for stage in stages)
     fits = len(subnet.depths) == len(full) and all(
         kept[-1] < depth for kept, depth in zip(subnet.blocks, full, strict=True)

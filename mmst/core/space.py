@@ -13,7 +13,18 @@ from dataclasses import dataclass
 
 __all__ = ['DepthSpace', 'Subnet']
 
-RULES = ('ordered', 'stochastic')
+RULES = ('ordered', 'stochastic', 'raw')
+
+NAMED_CHOICES = {
+    'space1': (2, 3, 6, 3),
+    'space2': (2, 3, 5, 2),
+    'space3': (1, 2, 4, 1),
+    'space4': (1, 2, 5, 2),
+    'space5': (1, 2, 4, 2),
+}
+"""Choices of ST++ Table II, for ResNet-50. The authors' code numbers its spaces differently."""
+
+NAMED_FULL = (3, 4, 6, 3)
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,6 +35,8 @@ class Subnet:
         depths: Number of blocks kept in each stage.
         kept: Per stage, the indices of the kept blocks in ascending order. ``None`` (the ordered
             rule) keeps the first ``depths[i]`` blocks of stage i.
+        raw: Whether kept blocks run without their shortcuts, as the residual branch alone; the
+            first block of a stage is always whole.
 
     Raises:
         ValueError: A stage keeps no block, or ``kept`` contradicts ``depths``.
@@ -31,6 +44,7 @@ class Subnet:
 
     depths: tuple[int, ...]
     kept: tuple[tuple[int, ...], ...] | None = None
+    raw: bool = False
 
     def __post_init__(self) -> None:
         depths = _positive_ints('depths', self.depths)
@@ -57,7 +71,8 @@ class Subnet:
 
     def __repr__(self) -> str:
         kept = '' if self.kept is None else f', kept={self.kept}'
-        return f'Subnet(depths={self.depths}{kept})'
+        raw = ', raw=True' if self.raw else ''
+        return f'Subnet(depths={self.depths}{kept}{raw})'
 
 
 class DepthSpace:
@@ -67,22 +82,31 @@ class DepthSpace:
     ``{full[i] - choices[i] + 1, ..., full[i]}`` (the inter-stage rule, ST++ section 3.3.3). The
     inner-stage rule (section 3.2.2) says which blocks a stage of depth d keeps: its first d
     (``'ordered'``) or the first one and a uniformly random d - 1 of the others (``'stochastic'``).
+    ``'raw'`` keeps blocks like ``'stochastic'``, and of each but the first the residual branch
+    alone: the single paths of the unraveled view.
 
     A space iterates over its subnets, has a length and answers ``subnet in space``.
 
     Args:
         full: Number of blocks per stage of the whole network, e.g. ``(3, 4, 6, 3)`` for ResNet-50.
-        choices: Number of possible depths per stage. Defaults to all of them, ``full``.
-        rule: ``'ordered'`` or ``'stochastic'``.
+        choices: Number of possible depths per stage, or for ResNet-50 the name of a space of ST++
+            Table II, ``'space1'`` to ``'space5'`` (``'space3'`` is the best). Defaults to all of
+            them, ``full``.
+        rule: ``'ordered'``, ``'stochastic'`` or ``'raw'``.
 
     Raises:
         ValueError: ``choices`` does not fit ``full``, or the rule is unknown.
     """
 
     def __init__(
-        self, full: Sequence[int], choices: Sequence[int] | None = None, rule: str = 'ordered'
+        self,
+        full: Sequence[int],
+        choices: Sequence[int] | str | None = None,
+        rule: str = 'ordered',
     ) -> None:
         self.full = _positive_ints('full', full)
+        if isinstance(choices, str):
+            choices = _named_choices(choices, self.full)
         self.choices = self.full if choices is None else _positive_ints('choices', choices)
         if len(self.choices) != len(self.full):
             raise ValueError(
@@ -101,13 +125,14 @@ class DepthSpace:
 
     @property
     def largest(self) -> Subnet:
-        """The whole network."""
-        return Subnet(self.full)
+        """The subnet with all blocks: the whole network, unless the rule is raw."""
+        return Subnet(self.full, raw=self.rule == 'raw')
 
     @property
     def smallest(self) -> Subnet:
-        """The subnet with the fewest blocks (of several under the stochastic rule, the ordered)."""
-        return Subnet(tuple(options[0] for options in self._options()))
+        """The subnet with the fewest blocks; of several the one that keeps the first ones."""
+        depths = tuple(options[0] for options in self._options())
+        return Subnet(depths, raw=self.rule == 'raw')
 
     @property
     def size(self) -> int:
@@ -138,7 +163,7 @@ class DepthSpace:
             (0, *sorted(draw.sample(range(1, full), depth - 1)))
             for full, depth in zip(self.full, depths, strict=True)
         )
-        return Subnet(depths, kept)
+        return Subnet(depths, kept, raw=self.rule == 'raw')
 
     def keep_probability(self) -> tuple[tuple[float, ...], ...]:
         """Probability that a drawn subnet contains a block, for each block of each stage."""
@@ -165,7 +190,7 @@ class DepthSpace:
             for full, options in zip(self.full, self._options(), strict=True)
         ]
         for kept in itertools.product(*stages):
-            yield Subnet(tuple(len(stage) for stage in kept), kept)
+            yield Subnet(tuple(len(stage) for stage in kept), kept, raw=self.rule == 'raw')
 
     def __len__(self) -> int:
         return self.size
@@ -174,6 +199,8 @@ class DepthSpace:
         if not isinstance(subnet, Subnet) or len(subnet.depths) != len(self.full):
             return False
         if self.rule == 'ordered' and subnet.kept is not None:
+            return False
+        if subnet.raw != (self.rule == 'raw'):
             return False
         return all(
             depth in options and stage[-1] < full
@@ -197,6 +224,19 @@ class DepthSpace:
             range(full - count + 1, full + 1)
             for full, count in zip(self.full, self.choices, strict=True)
         ]
+
+
+def _named_choices(name: str, full: tuple[int, ...]) -> tuple[int, ...]:
+    if name not in NAMED_CHOICES:
+        raise ValueError(
+            f'choices must be one number per stage or one of {list(NAMED_CHOICES)}, got {name!r}'
+        )
+    if full != NAMED_FULL:
+        raise ValueError(
+            f'choices={name!r} is for the stages {NAMED_FULL} of ResNet-50, got stages of {full} '
+            f'blocks; give one number per stage, there it is {NAMED_CHOICES[name]}'
+        )
+    return NAMED_CHOICES[name]
 
 
 def _keeps_first(stage: object, depth: int) -> bool:

@@ -32,14 +32,24 @@ class Block(NamedTuple):
 Stages = tuple[tuple[Block, ...], ...]
 Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
-_adapters: dict[str, Adapter] = {}
+
+class Family(NamedTuple):
+    """What is registered for a backbone class, see :func:`register_residual_stages`."""
+
+    adapter: Adapter
+    additive: bool
+
+
+_families: dict[str, Family] = {}
 _refusals = {
     'mmdet.models.backbones.trident_resnet.TridentResNet': 'the blocks of its third stage pass a '
     'list of three branches instead of one tensor',
 }
 
 
-def register_residual_stages(*classes: type | str) -> Callable[[Adapter], Adapter]:
+def register_residual_stages(
+    *classes: type | str, additive: bool = False
+) -> Callable[[Adapter], Adapter]:
     """Registers how to find the residual stages of a backbone class and of its subclasses.
 
     The decorated function receives the backbone and returns its stages in forward order, each an
@@ -54,19 +64,38 @@ def register_residual_stages(*classes: type | str) -> Callable[[Adapter], Adapte
 
     Args:
         *classes: Backbone classes, or their dotted names, e.g. ``'package.module.MyBackbone'``.
+        additive: Whether each block but the first of a stage returns its input plus something, with
+            no activation after the addition. Raw sampling needs that.
     """
 
     def register(adapter: Adapter) -> Adapter:
         for cls in classes:
-            _adapters[cls if isinstance(cls, str) else _dotted_name(cls)] = adapter
+            name = cls if isinstance(cls, str) else _dotted_name(cls)
+            _families[name] = Family(adapter, additive)
         return adapter
 
     return register
 
 
-def known_backbones() -> dict[str, Adapter]:
-    """Returns what is registered: dotted class names and how their stages are found."""
-    return dict(_adapters)
+def known_backbones() -> dict[str, Family]:
+    """Returns what is registered, by dotted class name."""
+    return dict(_families)
+
+
+def check_raw(backbone: nn.Module) -> None:
+    """Raises unless residual branches of a backbone can run alone.
+
+    Raises:
+        TypeError: The class of the backbone is not registered.
+        ValueError: Its blocks end in an activation, or it was not registered as additive.
+    """
+    name, family = _family_of(backbone)
+    if not family.additive:
+        raise ValueError(
+            "rule 'raw' needs blocks that end with the addition of their shortcut, so that the "
+            f'residual branch can run alone; those of {name} do not (an activation follows), or '
+            "are not registered with additive=True. Use 'ordered' or 'stochastic'"
+        )
 
 
 def residual_stages(backbone: nn.Module) -> Stages:
@@ -83,20 +112,26 @@ def residual_stages(backbone: nn.Module) -> Stages:
         TypeError: The class of the backbone is not registered.
         ValueError: The backbone has no block, or one that cannot be skipped.
     """
+    _, family = _family_of(backbone)
+    stages = tuple(
+        tuple(block for block in stage if not isinstance(block.module, Removed))
+        for stage in family.adapter(backbone)
+    )
+    _check_stages(type(backbone).__name__, stages)
+    return stages
+
+
+def _family_of(backbone: nn.Module) -> tuple[str, Family]:
+    """Finds the registered class of a backbone, and what is registered for it."""
     names = [_dotted_name(cls) for cls in type(backbone).__mro__]
     for name in names:
         if name in _refusals:
             raise TypeError(
                 f'backbone must have blocks that can be skipped, got {name}: {_refusals[name]}'
             )
-        if name in _adapters:
-            stages = tuple(
-                tuple(block for block in stage if not isinstance(block.module, Removed))
-                for stage in _adapters[name](backbone)
-            )
-            _check_stages(type(backbone).__name__, stages)
-            return stages
-    known = ', '.join(sorted(_adapters))
+        if name in _families:
+            return name, _families[name]
+    known = ', '.join(sorted(_families))
     raise TypeError(
         f'backbone must be of a class whose residual stages are known, got '
         f'{names[0]}. Known classes: {known}. Add yours with '

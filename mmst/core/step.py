@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from .norm import isolated_norm
@@ -54,11 +55,11 @@ def backward_with_subnets(
     """
     logits = model(inputs)
     main = main_loss(logits)
-    main.backward()
+    torch.autograd.backward(main)
     losses = []
     for subnet, size_hw in passes:
         with active_subnet(backbone, subnet), isolated_norm(model):
             loss = subnet_loss(model(resize_batch(inputs, size_hw)), logits.detach())
-            (weight * loss).backward()
+            torch.autograd.backward(weight * loss)
         losses.append(loss.detach())
     return StepLosses(main.detach(), tuple(losses))

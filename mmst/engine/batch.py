@@ -67,10 +67,11 @@ def draw_subnet_batch(
     """
     draw = {'seed': seed, 'step': step, 'index': index}
     choose_size = rule and functools.partial(rule.sample, **draw)
+    earlier_sizes = rule and functools.partial(rule.earlier, **draw)
     images = None
     if batch_fraction < 1:
         images = sample_images(len(inputs), batch_fraction, **draw)
-    return subnet_batch(model, inputs, data_samples, choose_size, images)
+    return subnet_batch(model, inputs, data_samples, choose_size, images, earlier_sizes)
 
 
 def subnet_batch(
@@ -79,6 +80,7 @@ def subnet_batch(
     data_samples: Sequence[BaseDataElement],
     choose_size: Callable[[Size], Size] | None,
     images: tuple[int, ...] | None = None,
+    earlier_sizes: Callable[[Size], Sequence[Size]] | None = None,
 ) -> SubnetBatch:
     """Makes a smaller copy of a preprocessed batch.
 
@@ -92,6 +94,7 @@ def subnet_batch(
         choose_size: Maps the size of the main network's images, which holds each of them without
             padding, to that of the subnet's. ``None`` keeps it.
         images: Positions of the images that the subnet sees. Defaults to all.
+        earlier_sizes: Maps it to the sizes that images go through before. Defaults to none.
 
     Raises:
         TypeError: ``inputs`` is not a tensor, or the data samples are of an unknown library.
@@ -111,19 +114,19 @@ def subnet_batch(
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
     image_hw = choose_size(main_hw)
-    if image_hw == main_hw:
+    chain = [*(earlier_sizes(main_hw) if earlier_sizes else ()), image_hw]
+    if all(size_hw == main_hw for size_hw in chain):
         return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw, images, from_hws)
-    ratio = min(image_hw) / min(main_hw)
-    to_hws = [scale_size(size_hw, ratio) for size_hw in from_hws]
-    padded_hw = task.padded_size(model, to_hws, ratio)
+    to_hws = from_hws
+    for size_hw in chain:
+        source_hws, ratio = to_hws, min(size_hw) / min(main_hw)
+        to_hws = [scale_size(from_hw, ratio) for from_hw in from_hws]
+        padded_hw = task.padded_size(model, to_hws, ratio)
+        inputs = resize_padded_batch(inputs, source_hws, to_hws, padded_hw, task.pad_value(model))
     resizes = [
         ImageResize(from_hw, to_hw, padded_hw, model.data_preprocessor)
         for from_hw, to_hw in zip(from_hws, to_hws, strict=True)
     ]
     return SubnetBatch(
-        resize_padded_batch(inputs, from_hws, to_hws, padded_hw, task.pad_value(model)),
-        task.resize_samples(model, data_samples, resizes),
-        image_hw,
-        images,
-        to_hws,
+        inputs, task.resize_samples(model, data_samples, resizes), image_hw, images, to_hws
     )

@@ -18,16 +18,21 @@ class RandomSmallerInput:
         min_ratio: Smallest ratio between the shorter sides of a subnet's and of the main network's
             input, in (0, 1]. 1 leaves the inputs as they are.
         size_divisor: The shorter side of a subnet's input is a multiple of it, in pixels.
+        compound: Whether the input of each subnet of an iteration is made from that of the one
+            before it, as in the authors' code, instead of from the main network's (eq. 8).
 
     Raises:
         ValueError: ``min_ratio`` or ``size_divisor`` is out of range.
     """
 
-    def __init__(self, min_ratio: float = 0.43, size_divisor: int = 1) -> None:
+    def __init__(
+        self, min_ratio: float = 0.43, size_divisor: int = 1, compound: bool = False
+    ) -> None:
         check_min_ratio(min_ratio)
         check_size_divisor(size_divisor)
         self.min_ratio = min_ratio
         self.size_divisor = size_divisor
+        self.compound = compound
 
     @property
     def changes_size(self) -> bool:
@@ -55,10 +60,21 @@ class RandomSmallerInput:
             size_divisor=self.size_divisor,
         )
 
+    def earlier(
+        self, size_hw: tuple[int, int], *, seed: int, step: int, index: int
+    ) -> list[tuple[int, int]]:
+        """Returns the sizes that an input goes through before it gets that of :meth:`sample`."""
+        if not self.compound:
+            return []
+        return [self.sample(size_hw, seed=seed, step=step, index=i) for i in range(index)]
+
     def smallest(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """The smallest size (height, width) in pixels that can replace ``size_hw``."""
         return smallest_size(size_hw, self.min_ratio, self.size_divisor)
 
     def __repr__(self) -> str:
         lattice = '' if self.size_divisor == 1 else f', multiples of {self.size_divisor}'
-        return f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's{lattice}"
+        chain = ', resized one after the other' if self.compound else ''
+        return (
+            f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's{lattice}{chain}"
+        )

@@ -84,7 +84,8 @@ def check_run(
     Raises:
         ValueError: Subnets could only repeat the main pass, or would never be trained.
     """
-    if len(space) == 1 and (inputs is None or not inputs.changes_size):
+    repeats = len(space) == 1 and space.rule != 'raw'
+    if repeats and (inputs is None or not inputs.changes_size):
         raise ValueError(
             f'choices must leave a subnet besides the full network when inputs are not made '
             f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '

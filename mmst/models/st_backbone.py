@@ -11,6 +11,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from mmst.core import DepthSpace, prune_to_subnet, residual_stages
+from mmst.core.stages import check_raw
 from mmst.engine.registry import MODELS
 
 __all__ = ['STBackbone']
@@ -19,7 +20,7 @@ __all__ = ['STBackbone']
 @MODELS.register_module()
 def STBackbone(
     wraps: str,
-    choices: Sequence[int] | None = None,
+    choices: Sequence[int] | str | None = None,
     rule: str = 'ordered',
     depths: Sequence[int] | None = None,
     **arguments: Any,
@@ -32,9 +33,10 @@ def STBackbone(
     Args:
         wraps: Registered name of the backbone class, looked up in the current scope: ``'ResNet'``
             is mmdet's in a config of mmdet. ``'mmpretrain.ResNet'`` works everywhere.
-        choices: Number of possible depths per stage, see :class:`mmst.core.DepthSpace`. Defaults to
-            all; ``(1, 2, 4, 1)`` is the paper's best for ResNet-50 (ST++ Table II).
-        rule: ``'ordered'`` or ``'stochastic'``, see :class:`mmst.core.DepthSpace`.
+        choices: Number of possible depths per stage, or a name, see :class:`mmst.core.DepthSpace`.
+            Defaults to all; ``(1, 2, 4, 1)``, by name ``'space3'``, is the paper's best for
+            ResNet-50 (ST++ Table II).
+        rule: ``'ordered'``, ``'stochastic'`` or ``'raw'``, see :class:`mmst.core.DepthSpace`.
         depths: Number of blocks per stage of a network that is shallower for good: the last blocks
             of each stage are removed. Defaults to the full network. Where the wrapped class has an
             argument of that name (Swin of mmdet, mmseg and mmpose), it gets it and builds that
@@ -47,7 +49,7 @@ def STBackbone(
     Raises:
         KeyError: No class of that name is registered.
         TypeError: The wrapped class does not take an argument, or mmst does not know its stages.
-        ValueError: ``choices`` or ``depths`` does not fit the stages.
+        ValueError: ``choices`` or ``depths`` does not fit the stages, or ``rule`` the blocks.
     """
     with ROOT_MODELS.switch_scope_and_registry(None) as registry:
         cls = registry.get(wraps)
@@ -66,6 +68,8 @@ def STBackbone(
         prune_to_subnet(backbone, depths)
     full = [len(stage) for stage in residual_stages(backbone)]
     backbone.depth_space = DepthSpace(full, choices, rule)
+    if rule == 'raw':
+        check_raw(backbone)
     return backbone
 
 

@@ -7,21 +7,22 @@ import pytest
 
 from mmst.analysis.backbones import EXAMPLES, backbone_table, replace_table
 from mmst.core import register_residual_stages, residual_stages
-from mmst.core.stages import _adapters
+from mmst.core.stages import _families
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'backbones.md'
 
 
 def test_table_of_the_docs_is_the_registry():
     text = PAGE.read_text()
-    assert '| `ResNet` | mmdet, mmseg, mmpose, mmpretrain | `ResNet(depth=50)` |' in text
+    row = '| `ResNet` | mmdet, mmseg, mmpose, mmpretrain | `ResNet(depth=50)` | 3, 4, 6, 3 |'
+    assert f'{row} A stage is a stage of the network. | no |' in text
     assert replace_table(text) == text, (
         'run: python tools/list_backbones.py --write docs/backbones.md'
     )
 
 
 def test_backbone_without_example_is_refused(monkeypatch):
-    monkeypatch.setattr('mmst.core.stages._adapters', dict(_adapters))
+    monkeypatch.setattr('mmst.core.stages._families', dict(_families))
     register_residual_stages('mmdet.models.backbones.new.New')(lambda backbone: [])
     with pytest.raises(ValueError, match=r"they differ by \['mmdet.models.backbones.new.New'\]"):
         backbone_table()

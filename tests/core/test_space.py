@@ -23,6 +23,29 @@ def test_choices_default_to_every_depth():
     assert len(DepthSpace(RESNET50)) == 3 * 4 * 6 * 3
 
 
+@pytest.mark.parametrize(
+    ('name', 'choices'),  # ST++ Table II
+    [
+        ('space1', (2, 3, 6, 3)),
+        ('space2', (2, 3, 5, 2)),
+        ('space3', (1, 2, 4, 1)),
+        ('space4', (1, 2, 5, 2)),
+        ('space5', (1, 2, 4, 2)),
+    ],
+)
+def test_spaces_of_the_paper_have_names(name, choices):
+    assert DepthSpace(RESNET50, name) == DepthSpace(RESNET50, choices)
+    with pytest.raises(ValueError, match=r'is for the stages \(3, 4, 6, 3\) of ResNet-50, got'):
+        DepthSpace((3, 4, 23, 3), name)
+
+
+def test_raw_space_is_the_stochastic_one_without_shortcuts():
+    raw, stochastic = (DepthSpace((3, 2), rule=rule) for rule in ('raw', 'stochastic'))
+    assert [subnet.blocks for subnet in raw] == [subnet.blocks for subnet in stochastic]
+    assert all(subnet.raw and subnet in raw and subnet not in stochastic for subnet in raw)
+    assert repr(raw.smallest) == 'Subnet(depths=(1, 1), raw=True)'
+
+
 def test_stochastic_space_enumerates_each_subset_that_keeps_the_first_block():
     space = DepthSpace((3, 2), rule='stochastic')
     kept = {subnet.blocks for subnet in space}
@@ -39,7 +62,7 @@ def test_size_of_a_deep_space_is_exact():
     assert DepthSpace(RESNET50).size == len(DepthSpace(RESNET50)) == 3 * 4 * 6 * 3
 
 
-@pytest.mark.parametrize('rule', ['ordered', 'stochastic'])
+@pytest.mark.parametrize('rule', ['ordered', 'stochastic', 'raw'])
 def test_draws_are_uniform_members(rule):
     space = DepthSpace((3, 4), (1, 3), rule)
     draws = [space.sample(seed=3, step=step) for step in range(3000)]
@@ -104,6 +127,7 @@ def test_ordered_subnets_are_equal_however_they_are_written():
         ({'choices': (1, 2.0, 4, 1)}, 'choices must be one positive integer'),
         ({'choices': (True, 2, 4, 1)}, 'choices must be one positive integer'),
         ({'choices': 2}, 'choices must be one positive integer per stage, got 2'),
+        ({'choices': 'space6'}, "choices must be .* one of .*'space5'.*got 'space6'"),
         ({'rule': 'random'}, "rule must be one of .*got 'random'"),
     ],
 )

@@ -32,7 +32,6 @@ from mmst.core import DepthSpace, resize_batch, sample_images, scale_size, weigh
 from mmst.core.resize import stack_size
 from mmst.core.schedule import WEIGHT_SCHEDULES
 from mmst.core.skip import Skip
-from mmst.core.space import RULES
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.subnet_pass import train_subnet
@@ -41,6 +40,7 @@ from mmst.engine.supervision import GroundTruthSupervision
 FACTOR = int(os.environ.get('MMST_FUZZ_FACTOR', '1'))
 SEED = 7  # of make_runner
 SUPERVISION = {'type': 'mmst.GroundTruthSupervision'}
+WHOLE_BLOCKS = ('ordered', 'stochastic')  # ResNets have no raw subnets
 
 
 def examples(count):
@@ -321,7 +321,7 @@ def backbones(draw):
         'zero_init_residual': False,
         'depths': depths,
         'choices': draw(st.sampled_from([None, None, choices])),
-        'rule': draw(st.sampled_from(RULES)),
+        'rule': draw(st.sampled_from(WHOLE_BLOCKS)),
         'frozen_stages': draw(st.integers(-1, stages)),
         'norm_eval': draw(st.sampled_from([False, False, True])),
         'norm_cfg': draw(st.sampled_from([{'type': 'BN'}] * 2 + [{'type': 'GN', 'num_groups': 2}])),
@@ -549,7 +549,7 @@ def test_any_detection_batch(make_detector):
     @given(
         st.lists(images(degenerate=False, allowed_sizes=ordinary), min_size=2, max_size=3),
         st.sampled_from([0.43, 0.5, 0.9]),
-        st.sampled_from(RULES),
+        st.sampled_from(WHOLE_BLOCKS),
         st.integers(0, 10**6),
     )
     def check(images, min_ratio, order, step):

@@ -15,6 +15,7 @@ from mmst.core import (
     prune_to_subnet,
     residual_stages,
 )
+from mmst.core.stages import check_raw
 
 OPENMMLAB = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
 
@@ -128,3 +129,59 @@ def test_backbone_of_a_config_is_upstreams_with_its_space(case, backbone):
     assert type(built) is type(backbone)
     assert list(built.state_dict()) == list(backbone.state_dict())
     assert built.depth_space == DepthSpace(case.full)
+
+
+def later_blocks(backbone):
+    return [block.module for stage in residual_stages(backbone) for block in stage[1:]]
+
+
+def allows_raw(backbone):
+    try:
+        check_raw(backbone)
+    except ValueError:
+        return False
+    return True
+
+
+def test_raw_sampling_is_allowed_exactly_where_a_block_without_branch_is_the_identity(
+    case, backbone
+):
+    """Without parameters the branch is zero; an activation after the addition shows."""
+    backbone = copy.deepcopy(backbone)
+    same = []
+
+    def random_input(module, inputs):
+        return (torch.randn_like(inputs[0]), *inputs[1:])
+
+    for block in later_blocks(backbone):
+        for parameter in block.parameters():
+            parameter.data.zero_()
+        block.register_forward_pre_hook(random_input)
+        block.register_forward_hook(lambda module, inputs, out: same.append((inputs[0], out)))
+    with torch.no_grad():
+        backbone(case.images())
+    assert len(same) == len(later_blocks(backbone))
+    assert all(torch.equal(*pair) for pair in same) == allows_raw(backbone)
+
+
+def test_raw_subnet_runs_residual_branches_alone(case, backbone):
+    raw = DepthSpace(case.full, rule='raw').largest
+    if not allows_raw(backbone):
+        with pytest.raises(ValueError, match="rule 'raw' needs blocks that end with the addition"):
+            active_subnet(backbone, raw).__enter__()
+        return
+    seen = []
+
+    def compare(module, inputs, output):
+        seen.append(torch.equal(output, module.forward(*inputs) - inputs[0]))
+
+    with torch.no_grad():
+        whole = run(backbone, case.images())
+        with active_subnet(backbone, raw):
+            handles = [b.register_forward_hook(compare) for b in later_blocks(backbone)]
+            outputs = run(backbone, case.images())
+        [handle.remove() for handle in handles]
+        again = run(backbone, case.images())
+    assert len(seen) == len(later_blocks(backbone)) and all(seen)
+    assert not torch.equal(outputs[-1], whole[-1])
+    assert all(map(torch.equal, again, whole))

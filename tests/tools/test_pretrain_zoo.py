@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.utils import register_all_modules
 
 from mmst.checkpoints import load_checkpoint
 from mmst.config import layout_of, load_config
+from mmst.core import DepthSpace
 from mmst.mini import make_mini_data
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -24,8 +27,8 @@ TABLE_III = {
     SIZES: (6, KL_MINUS, True, 256, 224, (3, 4, 6, 3), 200),
     f'{SIZES}_vrs240': (6, KL_MINUS, True, 240, 224, (3, 4, 6, 3), 200),
     f'{SIZES}_vrs240_tcs200': (6, KL_MINUS, True, 240, 200, (3, 4, 6, 3), 200),
-    'resnet50_a1': (6, KL_MINUS, True, 240, 200, (1, 2, 4, 1), 200),
-    'resnet50_a2': (6, KL_MINUS, True, 240, 200, (1, 2, 4, 1), 400),
+    'resnet50_a1': (6, KL_MINUS, True, 240, 200, 'space3', 200),
+    'resnet50_a2': (6, KL_MINUS, True, 240, 200, 'space3', 400),
     'resnet101_ct': (0, None, False, 256, 224, None, 100),
     'resnet101_st': (6, KL_MINUS, True, 240, 200, (3, 4, 23, 3), 100),
     'resnet152_ct': (0, None, False, 256, 224, None, 100),
@@ -37,6 +40,7 @@ CIFAR = [
     for classes in (10, 100)
     for way in ('ct', 'st', 'st_klminus')
 ]
+VIT = ['vit_small_ct', 'vit_small_st']
 
 
 def load(name):
@@ -48,7 +52,7 @@ def kinds(pipeline):
 
 
 def test_every_recipe_is_covered():
-    assert {path.stem for path in CONFIGS.glob('*.py')} == {*TABLE_III, *CIFAR}
+    assert {path.stem for path in CONFIGS.glob('*.py')} == {*TABLE_III, *CIFAR, *VIT}
 
 
 @pytest.mark.parametrize('name', TABLE_III)
@@ -113,6 +117,31 @@ def test_recipe_of_cifar_is_the_papers(name):
         assert hook.supervision.loss == {'type': expected}
 
 
+@pytest.mark.parametrize('name', VIT)
+def test_recipe_of_the_transformer_is_the_papers(name):
+    cfg = load(name)
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 2048
+    assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('AdamW', 2e-3)
+    warm_up, cosine = cfg.param_scheduler
+    assert (warm_up.end, cosine.begin) == (5, 5)
+    hook = cfg.default_hooks.get('stimulative')
+    assert (hook is None) == name.endswith('_ct')
+    if hook is not None:
+        assert (hook.num_subnets, hook.supervision.loss) == (6, {'type': KL_MINUS})
+        assert hook.inputs.size_divisor == cfg.model.backbone.patch_size == 16
+
+
+@pytest.mark.parametrize('name', ['space1', 'space2', 'space3', 'space4', 'space5'])
+def test_spaces_of_table_2_are_chosen_by_name(name):
+    cfg = load('resnet50_a1')
+    cfg.merge_from_dict({'model.backbone.choices': name, 'model.backbone.base_channels': 4})
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        backbone = MODELS.build(cfg.model.backbone)
+    assert backbone.depth_space == DepthSpace((3, 4, 6, 3), name)
+
+
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp('mini')
@@ -132,7 +161,7 @@ QUICK = ('resnet50_a1', 'mobilenetv3_cifar100_st_klminus')
     'name',
     [
         name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-        for name in (*TABLE_III, *CIFAR)
+        for name in (*TABLE_III, *CIFAR, *VIT)
     ],
 )
 def test_recipe_trains_and_validates_on_mini_data(run_tool, data, tmp_path, name):

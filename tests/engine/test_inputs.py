@@ -1,0 +1,53 @@
+"""The rule of input sizes, beyond the draw itself."""
+
+import pytest
+import torch
+
+from mmst.core import resize_batch
+from mmst.engine.batch import draw_subnet_batch
+from mmst.engine.inputs import RandomSmallerInput
+
+DRAW = {'seed': 3, 'step': 5}
+
+
+def draw(model, data, rule, index, fraction=1.0):
+    return draw_subnet_batch(model, **data, rule=rule, batch_fraction=fraction, index=index, **DRAW)
+
+
+@pytest.fixture
+def square_batch(make_detector, batch):
+    """A detector, and a batch of two images of 64 x 64 pixels without padding."""
+    model = make_detector()
+    return model, batch(model, (2, 6))
+
+
+def test_compound_inputs_are_resized_one_after_the_other(square_batch):
+    """As in the authors' code: subnet k sees what subnet k - 1 saw, at its own size."""
+    model, data = square_batch
+    rule, chain = RandomSmallerInput(0.43), RandomSmallerInput(0.43, compound=True)
+    images, sizes = data['inputs'], []
+    for index in range(4):
+        direct, compound = (draw(model, data, each, index) for each in (rule, chain))
+        images = resize_batch(images, direct.image_hw)
+        sizes.append(direct.image_hw)
+        assert compound.image_hw == direct.image_hw
+        height, width = direct.image_hw
+        torch.testing.assert_close(compound.inputs[..., :height, :width], images)
+        assert torch.equal(compound.inputs, direct.inputs) == (index == 0)
+        for one, other in zip(compound.data_samples, direct.data_samples, strict=True):
+            assert torch.equal(one.gt_instances.bboxes, other.gt_instances.bboxes)
+            assert one.img_shape == other.img_shape
+    assert len(set(sizes)) == 4
+
+
+def test_compound_inputs_of_part_of_a_batch_are_those_of_its_images(square_batch):
+    model, data = square_batch
+    rule = RandomSmallerInput(0.43, compound=True)
+    whole, half = (draw(model, data, rule, 2, fraction) for fraction in (1.0, 0.5))
+    torch.testing.assert_close(half.inputs, whole.inputs[list(half.images)])
+
+
+def test_the_rule_says_that_it_is_compound():
+    text = "shorter side uniform in [0.43, 1] of the main network's"
+    assert str(RandomSmallerInput()) == text
+    assert str(RandomSmallerInput(compound=True)) == f'{text}, resized one after the other'
