@@ -8,7 +8,8 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / 'docs'
-PAGES = ['plain_pytorch.md', 'usage.md']
+CARD = 'method_cards/stimulative_training.md'
+PAGES = ['plain_pytorch.md', 'usage.md', CARD]
 
 
 def python_blocks(path):
@@ -17,10 +18,14 @@ def python_blocks(path):
     return blocks
 
 
-@pytest.mark.parametrize('page', [ROOT / 'README.md', DOCS / 'usage.md'])
+def config_blocks(path):
+    return [block for block in python_blocks(path) if '_base_' in block]
+
+
+@pytest.mark.parametrize('page', [ROOT / 'README.md', DOCS / 'usage.md', DOCS / CARD])
 def test_config_of_the_docs_is_that_of_upstream_plus_st(page, tmp_path):
     file = tmp_path / 'config.py'
-    file.write_text(python_blocks(page)[0])
+    file.write_text(config_blocks(page)[0])
     documented = Config.fromfile(file).to_dict()
     shipped = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_r50_st_sgd.py').to_dict()
     assert shipped.pop('st_star_hook') == shipped['default_hooks']['stimulative']
@@ -28,6 +33,32 @@ def test_config_of_the_docs_is_that_of_upstream_plus_st(page, tmp_path):
     assert shipped['default_hooks']['stimulative'].pop('num_subnets') == 1
     assert shipped['default_hooks']['stimulative'].pop('weight') == 1.0
     assert documented == shipped
+
+
+def test_method_card_has_the_sections_of_every_card():
+    headings = re.findall(r'^## (.*)', (DOCS / CARD).read_text(), re.MULTILINE)
+    assert headings == [
+        'What it does',
+        'Use in plain PyTorch',
+        'Use in a config',
+        'How it works',
+        'Suggested settings',
+        'Measured effect and cost',
+        'Limits',
+        'Attribution',
+    ]
+
+
+def test_pretraining_config_of_the_card_is_that_of_a1(tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(config_blocks(DOCS / CARD)[1])
+    documented = Config.fromfile(file).to_dict()
+    shipped = Config.fromfile(ROOT / 'configs/pretrain/resnet50_a1.py').to_dict()
+    hooks = [config['default_hooks']['stimulative'] for config in (documented, shipped)]
+    assert hooks[1].pop('weight') == 1.0  # the default
+    assert hooks[0] == hooks[1]
+    shipped['model']['backbone'].pop('zero_init_residual')
+    assert documented['model'] == shipped['model']
 
 
 @pytest.mark.parametrize('page', PAGES)
