@@ -72,11 +72,11 @@ def exported_part(model: nn.Module, cfg: Config) -> tuple[nn.Module, str]:
     backbone and neck depends on the data, or is decoded outside the network.
     """
     if library_of(cfg).scope == 'mmpretrain' and hasattr(model, 'head'):
-        return _Classifier(model), 'classifier'
+        return _Classifier(model).eval(), 'classifier'
     if hasattr(model, 'extract_feat'):
         neck = ' and neck' if getattr(model, 'with_neck', False) else ''
-        return _Features(model), f'backbone{neck}'
-    return _Backbone(model), 'backbone'
+        return _Features(model).eval(), f'backbone{neck}'
+    return _Backbone(model).eval(), 'backbone'
 
 
 def write_onnx(part: nn.Module, inputs: Tensor, file: Path) -> float:
