@@ -142,6 +142,22 @@ def test_the_checkpoint_says_where_it_comes_from(source, run_tool, tmp_path):
     assert all(torch.equal(value, whole[name]) for name, value in written['state_dict'].items())
 
 
+@pytest.mark.slow
+def test_each_library_exports_to_onnx(source, run_tool, tmp_path, capsys):
+    pytest.importorskip('onnxscript')
+    onnxruntime = pytest.importorskip('onnxruntime')
+    config, data, checkpoint = source
+    out = tmp_path / 'out'
+    options = ('--depths', DEPTHS, '--recalibrate', 1, '--repeats', 1, '--data-root', data)
+    run_tool('export_subnet', config, checkpoint, out, *options, '--onnx')
+    what = {'mmdet': 'backbone and neck', 'mmpretrain': 'classifier'}
+    part = what.get(config.stem.removeprefix('st_tiny_'), 'backbone')
+    file = out / f'{config.stem}_2-1-2-1.onnx'
+    assert f'{file}: {part}, differs by at most' in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(str(file))
+    assert session.get_inputs()[0].shape[:2] == [1, 3]
+
+
 @pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
 def test_the_best_subnet_within_a_limit_is_taken_and_a_rerun_goes_on(
     source, run_tool, results, tmp_path, capsys
