@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file of the whole network')
     parser.add_argument('out', help='folder for checkpoint and config')
-    which = parser.add_argument_group('which subnet (one of the first three)')
+    which = parser.add_argument_group('which subnet (one of these)')
     which = which.add_mutually_exclusive_group(required=True)
     which.add_argument(
         '--depths', metavar='D1,D2,…', help='blocks to keep in each stage, e.g. 2,3,4,2'

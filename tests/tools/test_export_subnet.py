@@ -79,7 +79,7 @@ def same(one, other):
     'tiny',
     [
         'mmpretrain',
-        'mmdet',
+        pytest.param('mmdet', marks=pytest.mark.slow),
         pytest.param('mmseg', marks=pytest.mark.slow),
         pytest.param('mmpose', marks=pytest.mark.slow),
     ],
@@ -193,22 +193,39 @@ def test_the_best_subnet_within_a_limit_is_taken_and_a_rerun_goes_on(
     ('arguments', 'message'),
     [
         (['--depths', '2,a'], r'--depths must be positive integers'),
-        (['--depths', '2,2,2,3'], r'stages of \(2, 2, 2, 2\) blocks'),
         (['--depths', '1,1,1,1', '--recalibrate', '-1'], r'--recalibrate must be at least 0'),
         (['--depths', '1,1,1,1', '--repeats', '0'], r'--repeats must be at least 1, got 0'),
         (['--max-flops', '0'], r'--max-flops must be positive.*got 0'),
-        (['--max-flops', '0.01'], r'--max-flops must allow the smallest subnet \(2, 1, 2, 1\)'),
-        (['--max-flops', '1', '--max-candidates', '3'], r'--max-candidates 3 is less than'),
         (['--max-latency', '-1'], r'--max-latency must be a positive ratio, got -1'),
     ],
 )
-def test_what_is_wrong_is_said(source, run_tool, tmp_path, arguments, message):
+def test_wrong_options_are_refused_before_anything_is_built(
+    source, run_tool, tmp_path, arguments, message
+):
     config, data, checkpoint = source
+    out = tmp_path / 'out'
     with pytest.raises(SystemExit, match=message):
-        run_tool(
-            'export_subnet', config, checkpoint, tmp_path / 'out', '--data-root', data, *arguments
-        )
-    assert not list((tmp_path / 'out').glob('*.p*'))
+        run_tool('export_subnet', config, checkpoint, out, '--data-root', data, *arguments)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--depths', '2,2,2,3'], r'stages of \(2, 2, 2, 2\) blocks'),
+        (['--max-flops', '0.01'], r'--max-flops must allow the smallest subnet \(2, 1, 2, 1\)'),
+        (['--max-flops', '1', '--max-candidates', '3'], r'--max-candidates 3 is less than'),
+    ],
+)
+def test_subnets_that_the_network_has_not_are_refused(
+    source, run_tool, tmp_path, arguments, message
+):
+    config, data, checkpoint = source
+    out = tmp_path / 'out'
+    with pytest.raises(SystemExit, match=message):
+        run_tool('export_subnet', config, checkpoint, out, '--data-root', data, *arguments)
+    assert [path.name for path in out.iterdir()] == ['log']
 
 
 def test_a_checkpoint_that_is_no_local_file_is_refused(run_tool, tmp_path):
@@ -216,7 +233,14 @@ def test_a_checkpoint_that_is_no_local_file_is_refused(run_tool, tmp_path):
         run_tool('export_subnet', 'c.py', 'https://example.org/x.pth', 'out', '--depths', '1')
 
 
-@pytest.mark.parametrize('arguments', [[], ['--depths', '1', '--max-flops', '0.5']])
-def test_one_way_to_name_the_subnet_is_needed(run_tool, arguments):
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'one of the arguments --depths --max-flops --max-latency is required'),
+        (['--depths', '1', '--max-flops', '0.5'], 'not allowed with argument --depths'),
+    ],
+)
+def test_one_way_to_name_the_subnet_is_needed(run_tool, capsys, arguments, message):
     with pytest.raises(SystemExit):
         run_tool('export_subnet', 'config.py', 'checkpoint.pth', 'out', *arguments)
+    assert message in capsys.readouterr().err
