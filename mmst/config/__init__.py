@@ -3,6 +3,7 @@
 from .bare import (
     check_training,
     find_stimulative_hook,
+    is_stimulative,
     remove_pretrained,
     remove_surroundings,
 )
@@ -23,7 +24,17 @@ from .options import (
 from .resume import check_checkpoint, make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .subnet_eval import check_recalibrate, parse_depths, prepare_subnet_test, run_subnet_test
+from .subnet_config import make_subnet_config, use_validation_data
+from .subnet_eval import (
+    check_recalibrate,
+    default_recalibrate,
+    find_backbone,
+    inner_model,
+    parse_depths,
+    prepare_subnet_test,
+    recalibrated_subnet,
+    run_subnet_test,
+)
 from .testing import OutputFiles, enable_tta, set_output, set_visualization
 from .weights import NAMED_WEIGHTS, NamedWeights, set_weights
 
@@ -42,18 +53,24 @@ __all__ = [
     'check_data_files',
     'check_recalibrate',
     'check_training',
+    'default_recalibrate',
     'disable_validation',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_tta',
+    'find_backbone',
     'find_stimulative_hook',
     'has_accelerator',
+    'inner_model',
+    'is_stimulative',
     'layout_of',
     'library_of',
     'load_config',
     'make_resumable',
+    'make_subnet_config',
     'parse_depths',
     'prepare_subnet_test',
+    'recalibrated_subnet',
     'remove_pretrained',
     'remove_surroundings',
     'run_subnet_test',
@@ -68,4 +85,5 @@ __all__ = [
     'set_visualization',
     'set_weights',
     'set_work_dir',
+    'use_validation_data',
 ]

@@ -11,6 +11,7 @@ from .walk import names_checkpoint, type_name
 __all__ = [
     'check_training',
     'find_stimulative_hook',
+    'is_stimulative',
     'remove_pretrained',
     'remove_surroundings',
 ]
@@ -35,7 +36,7 @@ def find_stimulative_hook(cfg: Config) -> ConfigDict:
         ValueError: There is no such hook, or several.
     """
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    found = [hook for hook in hooks if _is_stimulative(hook)]
+    found = [hook for hook in hooks if is_stimulative(hook)]
     if len(found) != 1:
         raise ValueError(
             f'config must have one mmst.StimulativeHook, got {len(found)}; give a config of a '
@@ -74,5 +75,6 @@ def remove_pretrained(node: Any) -> None:
             remove_pretrained(value)
 
 
-def _is_stimulative(hook: Any) -> bool:
+def is_stimulative(hook: Any) -> bool:
+    """Whether a node of a config is a ``StimulativeHook``."""
     return isinstance(hook, dict) and type_name(hook) == 'StimulativeHook'

@@ -1,4 +1,4 @@
-"""``tools/test.py --depths``: evaluating a subnet of the trained network."""
+"""A subnet of the trained network with norm statistics of its own, evaluated or exported."""
 
 from __future__ import annotations
 
@@ -16,11 +16,21 @@ from torch import nn
 
 from mmst.core import active_subnet, recalibrate_norm, residual_stages
 from mmst.core.space import DepthSpace
+from mmst.engine.random_state import private_random_state
 
 from .options import set_seed
 from .walk import type_name
 
-__all__ = ['check_recalibrate', 'parse_depths', 'prepare_subnet_test', 'run_subnet_test']
+__all__ = [
+    'check_recalibrate',
+    'default_recalibrate',
+    'find_backbone',
+    'inner_model',
+    'parse_depths',
+    'prepare_subnet_test',
+    'recalibrated_subnet',
+    'run_subnet_test',
+]
 
 RECALIBRATION_BATCHES = 100
 """Training batches from which a subnet's norm statistics are computed by default."""
@@ -86,27 +96,72 @@ def run_subnet_test(
     Raises:
         ValueError: ``depths`` do not fit the backbone, or ``recalibrate`` is negative.
     """
-    check_recalibrate(recalibrate)
-    model = runner.model
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    backbone = _find_backbone(model)
-    if recalibrate is None:
-        full = tuple(len(stage) for stage in residual_stages(backbone))
-        recalibrate = RECALIBRATION_BATCHES if depths != full and _has_live_norm(model) else 0
-    runner.load_or_resume()
-    with active_subnet(backbone, depths), contextlib.ExitStack() as stack:
-        if recalibrate:
-            loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed)
-            batches = _counted(itertools.islice(loader, recalibrate), runner.logger.info)
-            forward = _loss_forward(model)
-            stack.enter_context(recalibrate_norm(model, batches, forward))
-            _average_over_ranks(model)
+    with recalibrated_subnet(runner, depths, recalibrate):
         return runner.test()
 
 
-def _find_backbone(model: nn.Module) -> nn.Module:
-    """The stimulated backbone, or the one of an upstream config."""
+@contextlib.contextmanager
+def recalibrated_subnet(
+    runner: Runner, depths: tuple[int, ...], recalibrate: int | None = None
+) -> Iterator[nn.Module]:
+    """Loads the checkpoint into the whole network, which is a subnet within the context.
+
+    Its norm statistics are then its own. They depend on checkpoint, config, seed and depths alone:
+    neither on what ran before, nor does the context change random numbers drawn after it.
+
+    Args:
+        runner: Runner of a config from :func:`prepare_subnet_test`.
+        depths: Leading blocks kept in each stage of the backbone.
+        recalibrate: As in :func:`run_subnet_test`.
+
+    Yields:
+        The model, without wrappers of distribution or test-time augmentation.
+
+    Raises:
+        ValueError: ``depths`` do not fit the backbone, or ``recalibrate`` is negative.
+    """
+    check_recalibrate(recalibrate)
+    model = inner_model(runner)
+    if recalibrate is None:
+        recalibrate = default_recalibrate(model, depths)
+    backbone = find_backbone(model)
+    runner.load_or_resume()
+    with active_subnet(backbone, depths), contextlib.ExitStack() as stack:
+        if recalibrate:
+            device = next(model.parameters()).device
+            with private_random_state(f'mmst.recalibrate:{runner.seed}', device):
+                loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed)
+                batches = _counted(itertools.islice(loader, recalibrate), runner.logger.info)
+                forward = _loss_forward(model)
+                stack.enter_context(recalibrate_norm(model, batches, forward))
+            _average_over_ranks(model)
+        yield model
+
+
+def inner_model(runner: Runner) -> nn.Module:
+    """Returns a runner's model without wrappers of distribution or test-time augmentation."""
+    model = runner.model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def default_recalibrate(model: nn.Module, depths: tuple[int, ...]) -> int:
+    """Returns from how many training batches a subnet's statistics are computed by default.
+
+    Raises:
+        ValueError: The model has no backbone.
+    """
+    full = tuple(len(stage) for stage in residual_stages(find_backbone(model)))
+    return RECALIBRATION_BATCHES if depths != full and _has_live_norm(model) else 0
+
+
+def find_backbone(model: nn.Module) -> nn.Module:
+    """Returns the stimulated backbone, or the one of an upstream config.
+
+    Raises:
+        ValueError: There is none.
+    """
     for module in model.modules():
         if isinstance(getattr(module, 'depth_space', None), DepthSpace):
             return module

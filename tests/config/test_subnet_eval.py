@@ -9,7 +9,12 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmst.config import parse_depths, prepare_subnet_test, run_subnet_test
+from mmst.config import (
+    parse_depths,
+    prepare_subnet_test,
+    recalibrated_subnet,
+    run_subnet_test,
+)
 from mmst.config.subnet_eval import check_recalibrate
 
 
@@ -108,6 +113,45 @@ def test_the_log_tells_how_many_batches_were_used(runner, caplog, loader, wanted
         run_subnet_test(runner, (2, 2, 2, 1), wanted)
     assert runner.model.calls == used
     assert caplog.messages == [f'Norm statistics from {used} training batches.']
+
+
+class Augmented(list):
+    """A loader whose batches depend on global random states, as those without workers do."""
+
+    def __iter__(self):
+        return (torch.rand(2, 3, 32, 32) for _ in range(2))
+
+
+@pytest.fixture
+def augmented(runner):
+    runner.model = Classifier(runner.model.backbone)
+    runner.cfg, runner.seed = SimpleNamespace(train_dataloader=None), 0
+    runner.build_dataloader = lambda *_, **__: Augmented()
+    runner.logger = logging.getLogger('subnet')
+    return runner
+
+
+def test_statistics_do_not_depend_on_what_ran_before_and_nothing_after_on_them(augmented):
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        expected = torch.rand(1)
+        torch.manual_seed(seed)
+        with recalibrated_subnet(augmented, (2, 2, 2, 1), 2) as model:
+            found.append(model.backbone.bn1.running_mean.clone())
+        assert torch.equal(torch.rand(1), expected)
+    assert found[0].abs().sum() > 0
+    assert torch.equal(*found)
+
+
+def test_the_network_is_whole_again_after_an_exception(augmented):
+    before = {name: value.clone() for name, value in augmented.model.state_dict().items()}
+    with pytest.raises(KeyError), recalibrated_subnet(augmented, (2, 2, 2, 1), 1) as model:
+        assert 'backbone.layer4.1.conv1.weight' not in model.state_dict()
+        raise KeyError
+    after = augmented.model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 @pytest.mark.parametrize('number', [None, 0, 1])

@@ -1,0 +1,153 @@
+"""A subnet as a network of its own: its checkpoint and its config."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmst.checkpoints import load_checkpoint
+from mmst.config import (
+    default_recalibrate,
+    inner_model,
+    make_subnet_config,
+    recalibrated_subnet,
+)
+from mmst.version import __version__
+
+__all__ = ['ExportedSubnet', 'export_subnet', 'sha256', 'subnet_checkpoint', 'write_whole']
+
+
+@dataclass(frozen=True)
+class ExportedSubnet:
+    """A subnet that was written.
+
+    Args:
+        config: Its config file.
+        checkpoint: Its checkpoint, beside the config.
+        model: The network, on the CPU, in evaluation mode.
+    """
+
+    config: Path
+    checkpoint: Path
+    model: nn.Module
+
+
+def export_subnet(
+    runner: Runner,
+    base: Config,
+    depths: tuple[int, ...],
+    file: Path,
+    recalibrate: int | None = None,
+) -> ExportedSubnet:
+    """Writes a subnet as a network of its own.
+
+    Args:
+        runner: Runner of the whole network that will load its checkpoint, a local file, see
+            :func:`mmst.config.prepare_subnet_test`.
+        base: Config of the whole network, without what is set for this run alone.
+        depths: Leading blocks kept in each stage.
+        file: Path of what is written, without suffix.
+        recalibrate: See :func:`mmst.config.run_subnet_test`.
+
+    Raises:
+        ValueError: ``depths`` do not fit the backbone.
+    """
+    config, checkpoint = (file.with_name(f'{file.name}.{suffix}') for suffix in ('py', 'pth'))
+    cfg = make_subnet_config(base, depths, checkpoint.name)
+    if recalibrate is None:
+        recalibrate = default_recalibrate(inner_model(runner), depths)
+    with recalibrated_subnet(runner, depths, recalibrate) as whole:
+        content = subnet_checkpoint(whole, cfg, runner.cfg.load_from, depths, recalibrate)
+    model = _build(cfg, content['state_dict'])
+    write_whole(checkpoint, lambda partial: torch.save(content, partial))
+    write_whole(config, cfg.dump)
+    return ExportedSubnet(config, checkpoint, model)
+
+
+def subnet_checkpoint(
+    model: nn.Module,
+    cfg: Config,
+    source: str | PathLike[str],
+    depths: Sequence[int],
+    recalibrate: int,
+) -> dict[str, Any]:
+    """Makes the checkpoint of a subnet, for ``torch.save``.
+
+    Args:
+        model: The model as its subnet, with the statistics of the subnet, see
+            :func:`mmst.config.recalibrated_subnet`.
+        cfg: Config of the exported subnet, see :func:`mmst.config.make_subnet_config`.
+        source: Local checkpoint of the whole network.
+        depths: Leading blocks kept in each stage.
+        recalibrate: Training batches that norm statistics were computed from.
+
+    Returns:
+        The state dict, on the CPU and a copy, and ``meta``: where it comes from under ``subnet``,
+        and what OpenMMLab's inference functions read.
+    """
+    loaded = load_checkpoint(source)
+    meta = loaded.get('meta') or {} if 'state_dict' in loaded else {}
+    kept = {'dataset_meta': meta['dataset_meta']} if 'dataset_meta' in meta else {}
+    state_dict = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    return {
+        'meta': {
+            **kept,
+            'cfg': cfg.pretty_text,
+            'mmengine_version': mmengine.__version__,
+            'mmst_version': __version__,
+            'time': datetime.datetime.now().isoformat(timespec='seconds'),
+            'subnet': {
+                'source': Path(source).name,
+                'source_sha256': sha256(source),
+                'depths': list(depths),
+                'recalibrate': recalibrate,
+            },
+        },
+        'state_dict': state_dict,
+    }
+
+
+def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
+    """Writes a file whole or not at all.
+
+    Args:
+        file: The file; its folder is made.
+        write: Writes to the path it is given, which lies beside ``file`` and has its suffix.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f'{file.stem}.partial{file.suffix}')
+    try:
+        write(partial)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256(file: str | PathLike[str]) -> str:
+    """Returns the checksum of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(file, 'rb') as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _build(cfg: Config, state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """Builds the network, whose tensors must be exactly those of the state dict."""
+    with MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        model = registry.build(cfg.model)
+    model.load_state_dict(state_dict, strict=True)
+    return revert_sync_batchnorm(model).eval()

@@ -1,0 +1,192 @@
+"""Takes a subnet out of a trained network: a smaller checkpoint with its config.
+
+python tools/export_subnet.py CONFIG CHECKPOINT OUT --depths 2,3,4,2
+python tools/export_subnet.py CONFIG CHECKPOINT OUT --max-flops 0.8
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmst import config as edit  # importing mmst registers everything
+from mmst.analysis import export, front_plot, onnx_export
+from mmst.analysis.subnet_cost import CostMeter, SubnetCost
+from mmst.analysis.subnet_search import Limits, search_key, search_subnets
+from mmst.checkpoints import safe_loading
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file of the whole network')
+    parser.add_argument('out', help='folder for checkpoint and config')
+    which = parser.add_argument_group('which subnet (one of these)')
+    which = which.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        '--depths', metavar='D1,D2,…', help='blocks to keep in each stage, e.g. 2,3,4,2'
+    )
+    which.add_argument(
+        '--max-flops',
+        type=float,
+        metavar='F',
+        help="the best subnet of at most F times the whole network's FLOPs (F up to 1), or of F "
+        'FLOPs',
+    )
+    which.add_argument(
+        '--max-latency',
+        type=float,
+        metavar='RATIO',
+        help="the best subnet of at most RATIO times the whole network's measured latency",
+    )
+    best = parser.add_argument_group('choosing the best')
+    best.add_argument(
+        '--metric',
+        metavar='NAME',
+        help="validation metric; default: the config's save_best, or the usual one of the task",
+    )
+    best.add_argument(
+        '--max-candidates',
+        type=int,
+        default=64,
+        metavar='N',
+        help='refuse to evaluate more subnets (default: %(default)s)',
+    )
+    how = parser.add_argument_group('subnet')
+    how.add_argument(
+        '--recalibrate',
+        type=int,
+        metavar='N',
+        help='training batches to recompute norm statistics of the subnet from (default: 100 if '
+        'norm layers were trained live, else 0)',
+    )
+    how.add_argument(
+        '--repeats',
+        type=int,
+        default=10,
+        metavar='N',
+        help='runs of each network to measure latency from (default: %(default)s)',
+    )
+    how.add_argument(
+        '--onnx',
+        action='store_true',
+        help='also write the classifier, or backbone and neck, as ONNX and compare its outputs',
+    )
+    data = parser.add_argument_group('data')
+    data.add_argument('--data-root', help='folder with the same layout as the data of the config')
+    data.add_argument('--mini', action='store_true', help='generated data, small images')
+    data.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='changes to the config; before them come --mini and --data-root',
+    )
+    return parser.parse_args()
+
+
+def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
+    """Returns the config to run, and the one to export from; whatever can be wrong is an error."""
+    if '://' in args.checkpoint:
+        raise ValueError(f'checkpoint must be a local file, got {args.checkpoint!r}; download it')
+    args.limits = None
+    if args.depths is not None:
+        args.depths = edit.parse_depths(args.depths)
+    else:
+        args.limits = Limits(args.max_flops, args.max_latency, args.max_candidates)
+    edit.check_recalibrate(args.recalibrate)
+    if args.repeats < 1:
+        raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
+    if args.onnx:
+        onnx_export.check_onnx_installed()
+    cfg = edit.load_config(args.config)
+    if args.mini:
+        edit.apply_mini(cfg, args.data_root)
+        edit.set_weights(cfg, 'none')  # as in training: norm layers are live
+    elif args.data_root is not None:
+        edit.set_data_root(cfg, args.data_root)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    base = copy.deepcopy(cfg)
+    if args.limits is not None:
+        edit.use_validation_data(cfg)
+    edit.prepare_subnet_test(cfg)
+    edit.set_work_dir(cfg, str(Path(args.out) / 'log'), args.config)
+    edit.apply_library_defaults(cfg, persistent_workers=False)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    edit.check_data_files(cfg, ('test_dataloader',))
+    edit.check_checkpoint(cfg)
+    return edit.set_launcher(cfg, 'none'), base
+
+
+def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Config) -> tuple:
+    """Evaluates candidates, writes the front, and returns the depths of the best."""
+    settings = hashlib.sha256(base.pretty_text.encode()).hexdigest()
+    checksum = export.sha256(args.checkpoint)
+    measured, metric, best = search_subnets(
+        runner,
+        meter,
+        args.limits,
+        Path(args.out) / 'candidates.jsonl',
+        key=search_key(meter, checksum, settings, args.recalibrate),
+        metric=args.metric,
+        recalibrate=args.recalibrate,
+        repeats=args.repeats,
+    )
+    table, picture = (Path(args.out) / f'front.{suffix}' for suffix in ('csv', 'png'))
+    front_plot.write_front_csv(measured, metric, best, table)
+    front_plot.plot_front(measured, metric, best, picture, Path(args.config).stem)
+    print(f'chosen          {",".join(map(str, best.depths))}\nfront           {table}, {picture}')
+    return best.depths
+
+
+def report(cost: SubnetCost, meter: CostMeter, exported: export.ExportedSubnet) -> None:
+    """Prints files and costs."""
+    size = ' x '.join(map(str, meter.data['inputs'].shape))
+    whole, subnet = cost.latency.full_ms, cost.latency.subnet_ms
+    rows = {
+        'parameters': (*cost.parameters, cost.parameters[1] / cost.parameters[0]),
+        'FLOPs': (*cost.flops, cost.flops[1] / cost.flops[0]),
+        'latency, ms': (f'{whole:.2f}', f'{subnet:.2f}', cost.latency.ratio),
+    }
+    print(f'config          {exported.config}\ncheckpoint      {exported.checkpoint}\n')
+    print(f'{"":<16}{"whole network":>16}{"subnet":>16}{"ratio":>8}')
+    for name, (full, part, ratio) in rows.items():
+        full, part = (f'{n:,}' if isinstance(n, int) else n for n in (full, part))
+        print(f'{name:<16}{full:>16}{part:>16}{ratio:>8.3f}')
+    print(f'FLOPs and latency of the {meter.counted} in tensor mode, input {size}')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        cfg, base = prepare(args)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        sys.exit(f'{type(error).__name__}: {error}')
+    with safe_loading(args.checkpoint):
+        runner = edit.build_runner(cfg)
+        runner.load_or_resume()
+    meter = CostMeter(runner)
+    try:
+        depths = args.depths or choose(args, runner, meter, base)
+        name = f'{Path(args.config).stem}_{"-".join(map(str, depths))}'
+        file = Path(args.out) / name
+        exported = export.export_subnet(runner, base, depths, file, args.recalibrate)
+    except ValueError as error:
+        sys.exit(f'ValueError: {error}')
+    report(meter.measure(depths, args.repeats), meter, exported)
+    if args.onnx:
+        part, what = onnx_export.exported_part(exported.model, base)
+        onnx = exported.checkpoint.with_suffix('.onnx')
+        difference = onnx_export.write_onnx(part, meter.data['inputs'].cpu(), onnx)
+        print(f'ONNX            {onnx}: {what}, differs by at most {difference:.3g}')
+
+
+if __name__ == '__main__':
+    main()
