@@ -6,41 +6,60 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 
-def shaken(model):
-    """The model in float64, with norm layers that are no identity."""
+def filled(create, *args, **kwargs):
+    """A new model with random weights and norm layers that are no identity, without its own init.
+
+    Its weights are of float32, to keep files small; ``.double()`` makes comparisons exact.
+    """
+    with torch.device('meta'):
+        model = create(*args, **kwargs)
+    model.to_empty(device='cpu').eval()
     generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor, low in (
-                (module.weight, 0.5),
-                (module.bias, -0.2),
-                (module.running_mean, -0.2),
-                (module.running_var, 0.5),
-            ):
-                tensor.data.copy_(low + torch.rand(tensor.shape, generator=generator))
-    model.double().eval()
+    for name, tensor in model.state_dict().items():
+        if not tensor.is_floating_point():
+            tensor.zero_()
+        elif tensor.ndim > 1:
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
+        else:
+            low = 0.5 if name.endswith(('weight', 'running_var')) else -0.2
+            tensor.uniform_(low, low + 1, generator=generator)
     return model
 
 
-@pytest.fixture
-def shake():
-    return shaken
+@pytest.fixture(scope='session')
+def fill():
+    return filled
 
 
 @pytest.fixture
-def build():
-    """Builds a module of one of the OpenMMLab libraries, for float64."""
+def build(monkeypatch):
+    """Builds a module of one of the OpenMMLab libraries."""
 
     def make(library, **config):
         pytest.importorskip(library)
         utils = pytest.importorskip(f'{library}.utils')
         utils.register_all_modules(init_default_scope=False)
-        with DefaultScope.overwrite_default_scope(library):
-            model = MODELS.build(config).double()
+        with DefaultScope.overwrite_default_scope(library), monkeypatch.context() as patch:
+            for layer in (nn.Conv2d, nn.Linear):  # half of the time, and overwritten anyway
+                patch.setattr(layer, 'reset_parameters', lambda self: None)
+            with torch.device('cpu'):  # mmpretrain's ResNet computes while it is built
+                model = MODELS.build(config)
         model.eval()  # backbones of OpenMMLab return nothing here
         return model
 
     return make
+
+
+@pytest.fixture
+def outputs_with(images):
+    """Outputs in float64 of a model of OpenMMLab with the weights of a state dict."""
+
+    def run(model, state_dict, **arguments):
+        model.load_state_dict(state_dict, strict=True, assign=True)
+        with torch.no_grad():
+            return model.double()(images, **arguments)
+
+    return run
 
 
 @pytest.fixture
@@ -59,7 +78,7 @@ def classifier(build):
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def images():
     generator = torch.Generator().manual_seed(1)
     return torch.randn(2, 3, 64, 64, generator=generator, dtype=torch.float64)
@@ -69,5 +88,4 @@ def images():
 def resnet18():
     """State dict of torchvision's ResNet-18 with 10 classes."""
     torchvision = pytest.importorskip('torchvision')
-    torch.manual_seed(2)
-    return shaken(torchvision.models.resnet18(weights=None, num_classes=10)).float().state_dict()
+    return filled(torchvision.models.resnet18, num_classes=10).state_dict()
