@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 
 from .convert import convert_checkpoint
@@ -28,6 +29,12 @@ def load_from_mmst(filename: str, map_location: Any = None) -> dict[str, Any]:
         map_location: A device; others than the CPU get copies.
     """
     converted = convert_checkpoint(filename.removeprefix(CONVERT_SCHEME), to='backbone')
+    left_out = ', '.join(converted.left_out) or 'nothing'
+    print_log(
+        f'{filename}: a {converted.architecture.name} in the layout of {converted.layout}, '
+        f'converted; every key and shape fits; left out: {left_out}',
+        logger='current',
+    )
     state_dict = converted.state_dict
     if isinstance(map_location, str):
         state_dict = {name: value.to(map_location) for name, value in state_dict.items()}

@@ -65,6 +65,7 @@ def read_source(file: str | PathLike[str], entry: str | None = None) -> Source:
     if path.suffix == '.safetensors':
         content, meta = _read_safetensors(path)
     else:
+        _check_first_bytes(path)
         # The command line that timm and torchvision save: attributes and nothing that acts.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content, meta = load_checkpoint(path, verify=True), {}
@@ -126,6 +127,18 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f'checkpoint {str(file)!r} cannot be read: it is damaged, incomplete, or not in the '
             f'format of safetensors ({error})'
         ) from error
+
+
+def _check_first_bytes(file: Path) -> None:
+    """Tells a page of text, such as a failed download leaves, from a pickle that is not trusted."""
+    if file.is_file():
+        with open(file, 'rb') as stream:
+            start = stream.read(20)
+        if start and not start.startswith((b'PK', b'\x80')):
+            raise ValueError(
+                f'checkpoint {str(file)!r} cannot be read: it begins with {start!r}, as no '
+                'checkpoint of torch does; download it again (.safetensors are known by the name)'
+            )
 
 
 def _without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
