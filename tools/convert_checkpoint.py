@@ -46,8 +46,9 @@ def report(converted: ConvertedCheckpoint, file: Path) -> None:
         print('  (the same keys with the same meaning; --layout chooses what meta says)')
     backbone = ', '.join(f'{key}={value!r}' for key, value in converted.meta['backbone'].items())
     print(f'architecture: {converted.architecture.name}, backbone=dict({backbone})')
-    for name, reason in converted.left_out.items():
-        print(f'left out: {name} ({reason})')
+    for reason in dict.fromkeys(converted.left_out.values()):
+        names = [name for name, why in converted.left_out.items() if why == reason]
+        print(f'left out: {", ".join(names)} ({reason})')
     print(f'to: {converted.to}')
     print(f'{file}: {len(converted.state_dict)} tensors, every key and shape checked')
 

@@ -155,7 +155,7 @@ def _left_out(
     if linear and to == 'backbone':
         name = {'reference': 'classifier.*', 'openmmlab': 'head.fc.*'}.get(layout, 'fc.*')
         left[name] = f'{len(linear)} tensors, the linear layer; --to mmpretrain keeps it'
-    return {**left, **dict.fromkeys(source.others, 'an entry of the file beside the weights')}
+    return {**left, **dict.fromkeys(source.others, 'beside the weights')}
 
 
 def _meta(source: Source, layout: str, architecture: ResNetArchitecture) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _pretrained(cfg: Config, backbone: ConfigDict, file: str, remedy: str = '') 
     except ValueError as error:
         reason = str(error)
     if converted is not None:
-        _check_style(built, converted, file)
+        _check_kind(built, converted, file)
     direct = _read_by_mmengine(file)
     if direct is not None and not _unfit(built, direct[0]):
         return dict(type='Pretrained', checkpoint=file, **direct[1])
@@ -206,10 +206,18 @@ def _misfit(reason: str, file: str) -> ValueError:
     )
 
 
-def _check_style(backbone: nn.Module, converted: ConvertedCheckpoint, file: str) -> None:
-    """Raises ValueError if a stride would move to another convolution: no key tells that."""
-    needed = getattr(backbone, 'style', None)
-    style = converted.meta['backbone'].get('style')
+def _check_kind(backbone: nn.Module, converted: ConvertedCheckpoint, file: str) -> None:
+    """Raises ValueError for differences that the tensors a backbone needs do not show.
+
+    A ResNet-101 has all those of a ResNet-50, and no tensor tells where a block strides.
+    """
+    depth, needed_depth = converted.architecture.depth, getattr(backbone, 'depth', None)
+    if needed_depth not in (None, depth):
+        raise _misfit(
+            f'it holds a {converted.architecture.name}, and the config has depth {needed_depth}',
+            file,
+        )
+    style, needed = converted.meta['backbone'].get('style'), getattr(backbone, 'style', None)
     if style and needed and style != needed:
         raise ValueError(
             f'--weights {file!r} is of a backbone of style {style!r} (where a block strides), and '

@@ -126,5 +126,5 @@ def test_tool_writes_what_weights_reads(release, tmp_path):
     assert written.keys() == expected.keys()
     assert all(torch.equal(written[key], value) for key, value in expected.items())
     assert 'layout: reference\narchitecture: ResNet-50' in result.stdout
-    assert 'left out: best_acc1' in result.stdout
+    assert 'left out: epoch, best_acc1 (' in result.stdout
     assert [path.name for path in target.parent.iterdir()] == ['resnet50_st.pth']

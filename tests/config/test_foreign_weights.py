@@ -118,6 +118,16 @@ def test_weights_of_another_width_are_refused(weights, tmp_path):
         set_weights(config(stem_channels=8), str(tmp_path / 'a.safetensors'))
 
 
+@pytest.mark.parametrize('name', ['a.pth', 'a.safetensors'])
+def test_a_deeper_network_is_refused_although_it_has_all_tensors(name, weights, tmp_path):
+    deeper = built(config(depth=101)).state_dict()
+    assert deeper.keys() > weights.keys()
+    save = safetensors if name.endswith('safetensors') else torch.save
+    save(deeper, tmp_path / name)
+    with pytest.raises(ValueError, match='it holds a ResNet-101, and the config has depth 50'):
+        set_weights(config(), str(tmp_path / name))
+
+
 def test_another_backbone_of_openmmlab_needs_no_conversion(tmp_path):
     mobilenet = {'type': 'MobileNetV2', 'widen_factor': 0.1}
     cfg = Config({'default_scope': 'mmdet', 'model': {'backbone': mobilenet}})

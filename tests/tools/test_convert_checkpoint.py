@@ -38,7 +38,7 @@ def resnet18():
 def source(tmp_path, resnet18):
     file = tmp_path / 'in' / 'resnet18-f37072fd.pth'
     file.parent.mkdir()
-    torch.save({'model': resnet18, 'epoch': 3}, file)
+    torch.save({'model': resnet18, 'epoch': 3, 'best_acc1': 69.8}, file)
     return file
 
 
@@ -49,7 +49,7 @@ def test_the_default_is_a_classifier_and_everything_is_said(run_tool, source, tm
         'layout: torchvision or timm',
         '  (the same keys with the same meaning; --layout chooses what meta says)',
         "architecture: ResNet-18, backbone=dict(type='ResNet', depth=18)",
-        'left out: epoch (an entry of the file beside the weights)',
+        'left out: epoch, best_acc1 (beside the weights)',
         'to: mmpretrain',
         f'{target}: 122 tensors, every key and shape checked',
     ]
