@@ -150,15 +150,9 @@ def read_architecture(state_dict: Mapping[str, Tensor]) -> ResNetArchitecture:
             raise ValueError(_missing_key(key, state_dict))
     width, per_group = state_dict['layer1.0.conv2.weight'].shape[:2]
     blocks = _count_blocks(state_dict)
-    if (bottleneck, blocks) not in _DEPTHS:
-        raise ValueError(
-            f'the backbone must be a ResNet-{", -".join(map(str, _DEPTHS.values()))}, got '
-            f'{"bottleneck" if bottleneck else "basic"} blocks {blocks} in its stages; other '
-            'depths have no config in OpenMMLab'
-        )
     base = state_dict['layer1.0.conv3.weight'].shape[0] // 4 if bottleneck else width
     architecture = ResNetArchitecture(
-        depth=_DEPTHS[bottleneck, blocks],
+        depth=_depth(bottleneck, blocks),
         blocks=blocks,
         bottleneck=bottleneck,
         groups=max(width // per_group, 1) if bottleneck else 1,
@@ -210,6 +204,16 @@ def check_tensors(state_dict: Mapping[str, Tensor], architecture: ResNetArchitec
             f'the backbone must have the tensors of a {architecture.name} and no others, got '
             f'{"; ".join(problems)}{_guess(foreign, missing)}'
         )
+
+
+def _depth(bottleneck: bool, blocks: tuple[int, ...]) -> int:
+    if (bottleneck, blocks) not in _DEPTHS:
+        raise ValueError(
+            f'the backbone must be a ResNet-{", -".join(map(str, _DEPTHS.values()))}, got '
+            f'{"bottleneck" if bottleneck else "basic"} blocks {blocks} in its stages; other '
+            'depths have no config in OpenMMLab'
+        )
+    return _DEPTHS[bottleneck, blocks]
 
 
 def _count_blocks(state_dict: Mapping[str, Tensor]) -> tuple[int, ...]:

@@ -58,17 +58,7 @@ def read_source(file: str | PathLike[str], entry: str | None = None) -> Source:
         ValueError: The file is damaged, or which weights in it are meant is not clear.
     """
     path = Path(file)
-    if path.is_dir():
-        raise ValueError(
-            f'checkpoint must be a file, got the folder {str(file)!r}; name the file in it'
-        )
-    if path.suffix == '.safetensors':
-        content, meta = _read_safetensors(path)
-    else:
-        _check_first_bytes(path)
-        # The command line that timm and torchvision save: attributes and nothing that acts.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content, meta = load_checkpoint(path, verify=True), {}
+    content, meta = _read(path)
     if not isinstance(content, Mapping):
         raise ValueError(
             f'checkpoint must be a file with a state dict, got {str(file)!r} with a '
@@ -90,6 +80,20 @@ def read_source(file: str | PathLike[str], entry: str | None = None) -> Source:
     if isinstance(content.get('arch'), str):
         meta['arch'] = content['arch']
     return Source(path, found, _without_prefix(tensors), meta, tuple(others))
+
+
+def _read(file: Path) -> tuple[Any, dict[str, Any]]:
+    """The content of a file, and safetensors' metadata."""
+    if file.is_dir():
+        raise ValueError(
+            f'checkpoint must be a file, got the folder {str(file)!r}; name the file in it'
+        )
+    if file.suffix == '.safetensors':
+        return _read_safetensors(file)
+    _check_first_bytes(file)
+    # The command line that timm and torchvision save: attributes and nothing that acts.
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return load_checkpoint(file, verify=True), {}
 
 
 def _entry(content: Mapping[str, Any], entry: str | None, file: Path) -> str:
