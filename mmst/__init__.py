@@ -1,14 +1,14 @@
 """Stimulative training for OpenMMLab.
 
-Importing registers everything under the scope ``mmst`` and allows current torch to read mmengine's
-checkpoints; no task library is imported. ``mmst.UniformAugment`` imports mmpretrain when it is
-used.
+Importing registers everything under the scope ``mmst``, allows current torch to read mmengine's
+checkpoints, and mmengine to convert those named ``mmst://FILE``; no task library is imported.
+``mmst.UniformAugment`` imports mmpretrain when it is used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from . import tasks as tasks  # registers where each library keeps its ground truth
-from .checkpoints import register_safe_globals
+from .checkpoints import register_safe_globals, register_scheme
 from .engine import (
     GroundTruthSupervision,
     LogitSupervision,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .tasks.uniform_augment import UniformAugment as UniformAugment
 
 register_safe_globals()
+register_scheme()
 
 __all__ = [
     'GroundTruthSupervision',

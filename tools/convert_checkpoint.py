@@ -1,6 +1,8 @@
-"""Converts the authors' released ImageNet checkpoint for --weights and for mmpretrain.
+"""Converts a ResNet of any common layout to OpenMMLab's.
 
+python tools/convert_checkpoint.py resnet50_a1_0-14fe96d1.pth checkpoints/
 python tools/convert_checkpoint.py RELEASE checkpoints/resnet50_st.pth
+python tools/convert_checkpoint.py model.safetensors checkpoints/resnet50.pth --to backbone
 """
 
 from __future__ import annotations
@@ -9,50 +11,62 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from mmst.checkpoints import load_checkpoint
-from mmst.checkpoints.reference_layout import is_reference_layout, to_mmpretrain
+from mmst.checkpoints import (
+    LAYOUTS,
+    TARGETS,
+    ConvertedCheckpoint,
+    convert_checkpoint,
+    write_checkpoint,
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('src', help="checkpoint in the layout of the authors' release")
-    parser.add_argument('dst', help='file to write: an mmpretrain image classifier')
+    parser.add_argument('src', help='.pth, .pt, .tar, .bin or .safetensors')
+    parser.add_argument('dst', help='file to write, or a folder for a name with a hash')
+    parser.add_argument(
+        '--layout',
+        choices=['auto', *LAYOUTS],
+        default='auto',
+        help="layout of SRC; reference is the authors' release; default: found by its keys",
+    )
+    parser.add_argument(
+        '--to',
+        choices=TARGETS,
+        help='bare backbone, or mmpretrain classifier; default: mmpretrain if SRC has a linear '
+        'layer, else backbone',
+    )
+    parser.add_argument('--entry', help='entry of SRC with the weights, where it has several')
     return parser.parse_args()
 
 
-def convert(src: str) -> dict:
-    checkpoint = load_checkpoint(src)
-    state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    if not is_reference_layout(state_dict):
-        raise ValueError(
-            f"SRC must be in the layout of the authors' release, with a key 'features.0.0.weight', "
-            f'got {src!r} with the keys {list(state_dict)[:3]}; files in the layout of OpenMMLab '
-            'or torchvision need no conversion: --weights reads them'
-        )
-    return {'meta': {'source': Path(src).name}, 'state_dict': to_mmpretrain(state_dict)}
-
-
-def save(checkpoint: dict, dst: Path) -> None:
-    """Writes a checkpoint whole or not at all."""
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    partial = dst.with_name(dst.name + '.partial')
-    try:
-        torch.save(checkpoint, partial)
-        partial.replace(dst)
-    finally:
-        partial.unlink(missing_ok=True)
+def report(converted: ConvertedCheckpoint, file: Path) -> None:
+    print(f'layout: {converted.layout}')
+    if ' or ' in converted.layout:
+        print('  (the same keys with the same meaning; --layout chooses what meta says)')
+    backbone = ', '.join(f'{key}={value!r}' for key, value in converted.meta['backbone'].items())
+    print(f'architecture: {converted.architecture.name}, backbone=dict({backbone})')
+    for reason in dict.fromkeys(converted.left_out.values()):
+        names = [name for name, why in converted.left_out.items() if why == reason]
+        print(f'left out: {", ".join(names)} ({reason})')
+    print(f'to: {converted.to}')
+    print(f'{file}: {len(converted.state_dict)} tensors, every key and shape checked')
 
 
 def main() -> None:
     args = parse_args()
     try:
-        checkpoint = convert(args.src)
-        save(checkpoint, Path(args.dst))
-    except (ValueError, OSError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
-    print(f'{args.dst}: {len(checkpoint["state_dict"])} tensors of an mmpretrain ImageClassifier')
+        if Path(args.dst).exists() and Path(args.src).resolve() == Path(args.dst).resolve():
+            raise ValueError(f'DST must not be SRC itself, got {args.dst!r} for both')
+        converted = convert_checkpoint(args.src, args.layout, args.to or 'auto', args.entry)
+        file = write_checkpoint(
+            {'meta': converted.meta, 'state_dict': converted.state_dict},
+            args.dst,
+            converted.architecture.file_name,
+        )
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f'{type(error).__name__}: {" ".join(str(error).split())}')
+    report(converted, file)
 
 
 if __name__ == '__main__':

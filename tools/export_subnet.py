@@ -20,6 +20,7 @@ from mmst.analysis import export, front_plot, onnx_export
 from mmst.analysis.subnet_cost import CostMeter, SubnetCost
 from mmst.analysis.subnet_search import Limits, search_key, search_subnets
 from mmst.checkpoints import safe_loading
+from mmst.checkpoints.write import file_sha256
 
 
 def parse_args() -> argparse.Namespace:
@@ -128,7 +129,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
 def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Config) -> tuple:
     """Evaluates candidates, writes the front, and returns the depths of the best."""
     settings = hashlib.sha256(base.pretty_text.encode()).hexdigest()
-    checksum = export.sha256(args.checkpoint)
+    checksum = file_sha256(args.checkpoint)
     measured, metric, best = search_subnets(
         runner,
         meter,

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import mmengine
-import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmst.checkpoints import load_checkpoint
+from mmst.checkpoints import load_checkpoint, write_checkpoint
+from mmst.checkpoints.write import file_sha256, write_whole
 from mmst.config import (
     default_recalibrate,
     inner_model,
@@ -27,7 +26,7 @@ from mmst.config import (
 )
 from mmst.version import __version__
 
-__all__ = ['ExportedSubnet', 'export_subnet', 'sha256', 'subnet_checkpoint', 'write_whole']
+__all__ = ['ExportedSubnet', 'export_subnet', 'subnet_checkpoint']
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def export_subnet(
     with recalibrated_subnet(runner, depths, recalibrate) as whole:
         content = subnet_checkpoint(whole, cfg, runner.cfg.load_from, depths, recalibrate)
     model = _build(cfg, content['state_dict'])
-    write_whole(checkpoint, lambda partial: torch.save(content, partial))
+    write_checkpoint(content, checkpoint, checkpoint.stem)
     write_whole(config, cfg.dump)
     return ExportedSubnet(config, checkpoint, model)
 
@@ -111,38 +110,13 @@ def subnet_checkpoint(
             'time': datetime.datetime.now().isoformat(timespec='seconds'),
             'subnet': {
                 'source': Path(source).name,
-                'source_sha256': sha256(source),
+                'source_sha256': file_sha256(source),
                 'depths': list(depths),
                 'recalibrate': recalibrate,
             },
         },
         'state_dict': state_dict,
     }
-
-
-def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file whole or not at all.
-
-    Args:
-        file: The file; its folder is made.
-        write: Writes to the path it is given, which lies beside ``file`` and has its suffix.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f'{file.stem}.partial{file.suffix}')
-    try:
-        write(partial)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def sha256(file: str | PathLike[str]) -> str:
-    """Returns the checksum of a file, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(file, 'rb') as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _build(cfg: Config, state_dict: Mapping[str, Tensor]) -> nn.Module:

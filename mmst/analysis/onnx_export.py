@@ -11,9 +11,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmst.checkpoints.write import write_whole
 from mmst.config import find_backbone, library_of
-
-from .export import write_whole
 
 __all__ = ['check_onnx_installed', 'exported_part', 'write_onnx']
 

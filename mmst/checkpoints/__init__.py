@@ -1,15 +1,37 @@
-"""Reading checkpoints."""
+"""Reading checkpoints safely, and converting those of other libraries."""
 
+from .convert import (
+    TARGETS,
+    ConvertedCheckpoint,
+    check_namesake,
+    convert_checkpoint,
+    convert_source,
+)
+from .layouts import LAYOUTS
 from .safe_load import (
     UntrustedCheckpointError,
     load_checkpoint,
     register_safe_globals,
     safe_loading,
 )
+from .scheme import CONVERT_SCHEME, register_scheme
+from .source import Source, read_source
+from .write import write_checkpoint
 
 __all__ = [
+    'CONVERT_SCHEME',
+    'LAYOUTS',
+    'TARGETS',
+    'ConvertedCheckpoint',
+    'Source',
     'UntrustedCheckpointError',
-    'safe_loading',
+    'check_namesake',
+    'convert_checkpoint',
+    'convert_source',
     'load_checkpoint',
+    'read_source',
     'register_safe_globals',
+    'register_scheme',
+    'safe_loading',
+    'write_checkpoint',
 ]

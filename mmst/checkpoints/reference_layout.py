@@ -8,7 +8,7 @@ and again) and, on the first block of a stage, ``shortcut.0/1``; ``features.0.0/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
@@ -17,9 +17,9 @@ __all__ = ['is_reference_layout', 'to_mmpretrain']
 _STEM = {'features.0.0': 'conv1', 'features.0.1': 'bn1', 'classifier.0': 'fc'}
 
 
-def is_reference_layout(state_dict: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is in the layout of the authors' release."""
-    return any(_strip(key) == 'features.0.0.weight' for key in state_dict)
+def is_reference_layout(keys: Iterable[str]) -> bool:
+    """Whether the keys of a state dict are those of the authors' release."""
+    return any(re.match(r'features\.\d+\.body\.', _strip(key)) for key in keys)
 
 
 def to_mmpretrain(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

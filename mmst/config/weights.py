@@ -11,7 +11,15 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmst.checkpoints import load_checkpoint
+from mmst.checkpoints import (
+    CONVERT_SCHEME,
+    ConvertedCheckpoint,
+    UntrustedCheckpointError,
+    check_namesake,
+    convert_source,
+    load_checkpoint,
+    read_source,
+)
 
 from .walk import names_checkpoint, type_name
 
@@ -66,8 +74,8 @@ def set_weights(cfg: Config, weights: str) -> Config:
     Args:
         cfg: Config with ``model.backbone``, plain or ``mmst.STBackbone``.
         weights: A name of :data:`NAMED_WEIGHTS`; ``'none'`` to train from scratch, which also
-            unfreezes all stages and lets BatchNorm live; or a file with a backbone in the layout of
-            OpenMMLab or torchvision, or with a whole model of OpenMMLab.
+            unfreezes all stages and lets BatchNorm live; or a file that
+            :func:`mmst.checkpoints.convert_checkpoint` converts, or that mmengine reads itself.
 
     Returns:
         ``cfg``.
@@ -132,49 +140,88 @@ def _check_plain_resnet50(cfg: Config, backbone: ConfigDict, name: str) -> None:
 
 
 def _pretrained(cfg: Config, backbone: ConfigDict, file: str, remedy: str = '') -> dict[str, Any]:
-    if not Path(file).is_file():
+    if not Path(file).exists():
         known = ', '.join([*NAMED_WEIGHTS, 'none'])
         remedy = remedy or f'give an existing file or one of {known}'
         raise FileNotFoundError(
             f'--weights needs the file {file!r}, which does not exist; {remedy}'
         )
-    state_dict = _state_dict(file)
-    whole_model = any(name.startswith('backbone.') for name in state_dict)
-    if whole_model:
-        state_dict = {
-            name.removeprefix('backbone.'): value
-            for name, value in state_dict.items()
-            if name.startswith('backbone.')
-        }
-    else:
-        state_dict = {name.removeprefix('module.'): value for name, value in state_dict.items()}
-    _check_fit(_build(cfg, backbone), state_dict, file)
-    prefix = {'prefix': 'backbone'} if whole_model else {}
-    return dict(type='Pretrained', checkpoint=file, **prefix)
+    built = _build(cfg, backbone)
+    converted, reason = None, ''
+    source = read_source(file)
+    check_namesake(source)
+    try:
+        converted = convert_source(source, to='backbone')
+    except ValueError as error:
+        reason = str(error)
+    if converted is not None:
+        _check_kind(built, converted, file)
+    direct = _read_by_mmengine(file)
+    if direct is not None and not _unfit(built, direct[0]):
+        return dict(type='Pretrained', checkpoint=file, **direct[1])
+    if converted is None:
+        raise _misfit(reason, file)
+    if unfit := _unfit(built, converted.state_dict):
+        raise _misfit(
+            f'{len(unfit)} of its tensors are missing or of another shape (first: {unfit[0]}; '
+            f'the file holds a {converted.architecture.name} in the layout of {converted.layout})',
+            file,
+        )
+    return dict(type='Pretrained', checkpoint=f'{CONVERT_SCHEME}{file}')
 
 
-def _state_dict(file: str) -> Mapping[str, Tensor]:
-    checkpoint = load_checkpoint(file)
+def _read_by_mmengine(file: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """The backbone that mmengine itself finds in a file, and the ``prefix`` it needs for that."""
+    if file.endswith('.safetensors'):
+        return None
+    try:
+        checkpoint = load_checkpoint(file)
+    except UntrustedCheckpointError:  # with a command line in it, which read_source lets pass
+        return None
     state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    if not any(isinstance(value, Tensor) for value in state_dict.values()):
-        raise ValueError(f'--weights needs a file with a state dict, got {file!r} without one')
-    return state_dict
+    whole = {
+        name.removeprefix('backbone.'): value
+        for name, value in state_dict.items()
+        if name.startswith('backbone.')
+    }
+    if whole:
+        return whole, {'prefix': 'backbone'}
+    return {name.removeprefix('module.'): value for name, value in state_dict.items()}, {}
 
 
-def _check_fit(backbone: nn.Module, state_dict: Mapping[str, Tensor], file: str) -> None:
-    """Raises ValueError unless all parameters are there: mmengine would only log what is not."""
-    unfit = [
+def _unfit(backbone: nn.Module, state_dict: Mapping[str, Tensor]) -> list[str]:
+    """What the backbone would not receive: mmengine would only log that."""
+    return [
         f'{name} is {_shape(state_dict.get(name))}, needed {tuple(value.shape)}'
         for name, value in backbone.state_dict().items()
         if not name.endswith('num_batches_tracked')
         and _shape(state_dict.get(name)) != tuple(value.shape)
     ]
-    if unfit:
-        names = list(state_dict)
+
+
+def _misfit(reason: str, file: str) -> ValueError:
+    return ValueError(
+        f'--weights {file!r} does not fit the backbone: {reason}. Choose weights of this '
+        'architecture; tools/convert_checkpoint.py tells what a file holds'
+    )
+
+
+def _check_kind(backbone: nn.Module, converted: ConvertedCheckpoint, file: str) -> None:
+    """Raises ValueError for differences that the tensors a backbone needs do not show.
+
+    A ResNet-101 has all those of a ResNet-50, and no tensor tells where a block strides.
+    """
+    depth, needed_depth = converted.architecture.depth, getattr(backbone, 'depth', None)
+    if needed_depth not in (None, depth):
+        raise _misfit(
+            f'it holds a {converted.architecture.name}, and the config has depth {needed_depth}',
+            file,
+        )
+    style, needed = converted.meta['backbone'].get('style'), getattr(backbone, 'style', None)
+    if style and needed and style != needed:
         raise ValueError(
-            f'--weights {file!r} does not fit the backbone: {len(unfit)} of its tensors are '
-            f'missing or of another shape (first: {unfit[0]}; the file starts with {names[:2]}). '
-            'Choose weights of this architecture, or convert them with tools/convert_checkpoint.py'
+            f'--weights {file!r} is of a backbone of style {style!r} (where a block strides), and '
+            f'the config has style {needed!r}; set model.backbone.style={style} with --cfg-options'
         )
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmst.analysis.export import export_subnet, sha256, write_whole
+from mmst.analysis.export import export_subnet
 from mmst.checkpoints import load_checkpoint
 from mmst.core import active_subnet, residual_stages
 
@@ -60,23 +60,3 @@ def test_exported_transformers_compute_what_the_subnet_does(tmp_path, scope, dep
     written = load_checkpoint(exported.checkpoint)
     assert written['state_dict'].keys() == exported.model.state_dict().keys()
     assert written['meta']['cfg'] == exported.config.read_text()
-
-
-def test_an_interrupted_write_leaves_what_was_there(tmp_path):
-    file = tmp_path / 'new' / 'file.txt'
-    write_whole(file, lambda partial: partial.write_text('first'))
-
-    def fail(partial):
-        partial.write_text('sec')
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(file, fail)
-    assert [path.name for path in file.parent.iterdir()] == ['file.txt']
-    assert file.read_text() == 'first'
-
-
-def test_checksum_is_that_of_the_whole_file(tmp_path):
-    (tmp_path / 'a').write_bytes(b'abc')
-    known = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
-    assert sha256(tmp_path / 'a') == known

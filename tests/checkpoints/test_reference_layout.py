@@ -80,6 +80,36 @@ def test_foreign_key_is_refused(release):
         to_mmpretrain({**release, 'layer1.0.conv1.weight': torch.ones(1)})
 
 
+def test_mobilenet_is_not_taken_for_it():
+    """torchvision's has `features.0.0.weight`, too."""
+    assert not is_reference_layout(['features.0.0.weight', 'features.1.conv.0.0.weight'])
+
+
+def reference_names(keys):
+    """Torchvision's keys of a network of basic blocks -> those of the release."""
+    blocks = list(dict.fromkeys(key[:8] for key in keys if key.startswith('layer')))
+    parts = {'conv1': 'body.0', 'bn1': 'body.1', 'conv2': 'body.3', 'bn2': 'body.4'}
+    others = {'conv1': 'features.0.0', 'bn1': 'features.0.1', 'fc': 'classifier.0'}
+    for key in keys:
+        module, _, tensor = key.rpartition('.')
+        if module in others:
+            yield f'{others[module]}.{tensor}'
+        else:
+            part = parts.get(module[9:], module[9:].replace('downsample', 'shortcut'))
+            yield f'features.{blocks.index(key[:8]) + 1}.{part}.{tensor}'
+
+
+@pytest.mark.parametrize('depth', [18, 34])
+def test_basic_blocks_are_found_in_their_stages(depth):
+    torchvision = pytest.importorskip('torchvision')
+    with torch.device('meta'):
+        keys = list(torchvision.models.get_model(f'resnet{depth}').state_dict())
+    renamed = to_mmpretrain(dict(zip(reference_names(keys), keys, strict=True)))
+    assert len(renamed) == len(keys)
+    for name, key in renamed.items():
+        assert name == (f'head.{key}' if key.startswith('fc') else f'backbone.{key}')
+
+
 def run_tool(*arguments):
     command = [sys.executable, 'tools/convert_checkpoint.py', *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -92,15 +122,9 @@ def test_tool_writes_what_weights_reads(release, tmp_path):
     assert result.returncode == 0, result.stderr
     written = torch.load(target, weights_only=True)['state_dict']
     assert len(written) == len(release)
-    assert torch.equal(written['head.fc.weight'], release['module.classifier.0.weight'])
+    expected = to_mmpretrain(release)
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[key], value) for key, value in expected.items())
+    assert 'layout: reference\narchitecture: ResNet-50' in result.stdout
+    assert 'left out: epoch, best_acc1 (' in result.stdout
     assert [path.name for path in target.parent.iterdir()] == ['resnet50_st.pth']
-
-
-def test_tool_refuses_another_layout(tmp_path):
-    source, target = tmp_path / 'other.pth', tmp_path / 'target.pth'
-    torch.save({'conv1.weight': torch.ones(1)}, source)
-    result = run_tool(source, target)
-    assert result.returncode == 1
-    assert "SRC must be in the layout of the authors' release" in result.stderr
-    assert 'conv1.weight' in result.stderr
-    assert not target.exists()

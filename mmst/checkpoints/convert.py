@@ -1,0 +1,206 @@
+"""A file with a ResNet, of whatever library, as OpenMMLab wants it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from torch import Tensor
+
+from mmst.version import __version__
+
+from .architecture import ResNetArchitecture, check_tensors, read_architecture
+from .layouts import find_layout, to_openmmlab
+from .source import Source, read_source
+from .write import file_sha256
+
+__all__ = [
+    'TARGETS',
+    'ConvertedCheckpoint',
+    'check_namesake',
+    'convert_checkpoint',
+    'convert_source',
+]
+
+TARGETS = ('backbone', 'mmpretrain')
+# Networks of timm that compute something else with the keys and shapes of a plain ResNet.
+_NAMESAKES = {'resnetaa': 'averages before it strides', 'resnetblur': 'blurs before it strides'}
+
+
+@dataclass(frozen=True)
+class ConvertedCheckpoint:
+    """A ResNet with OpenMMLab's keys.
+
+    Attributes:
+        state_dict: Bare backbone keys, or ``backbone.*`` and ``head.fc.*``.
+        meta: What to write beside it: source, layout, architecture, date, version.
+        layout: Layout of the source.
+        architecture: Architecture of the backbone.
+        to: One of :data:`TARGETS`.
+        left_out: What of the source is not in ``state_dict``: names -> why.
+    """
+
+    state_dict: dict[str, Tensor]
+    meta: dict[str, Any]
+    layout: str
+    architecture: ResNetArchitecture
+    to: str
+    left_out: dict[str, str]
+
+
+def convert_checkpoint(
+    file: str | PathLike[str], layout: str = 'auto', to: str = 'auto', entry: str | None = None
+) -> ConvertedCheckpoint:
+    """Reads a ResNet of any supported layout and checks every key and shape of its backbone.
+
+    Args:
+        file: A local file: ``.pth``, ``.pt``, ``.tar``, ``.bin``, ``.safetensors``.
+        layout: ``'reference'`` (the authors' release), ``'torchvision'``, ``'timm'``,
+            ``'openmmlab'``, or ``'auto'`` to tell it by the keys.
+        to: ``'backbone'``; ``'mmpretrain'``, which has the linear layer, too; or ``'auto'``:
+            mmpretrain if there is a linear layer.
+        entry: Entry of the file that holds the weights, where there are several.
+
+    Returns:
+        The converted checkpoint, in the dtypes of the file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: The file needs a package that is not installed.
+        UntrustedCheckpointError: Reading the file would run code.
+        ValueError: The file is damaged, or holds no ResNet that OpenMMLab has.
+    """
+    source = read_source(file, entry)
+    try:
+        return convert_source(source, layout, to)
+    except ValueError as error:
+        raise ValueError(f'{str(file)!r}: {error}') from error
+
+
+def convert_source(source: Source, layout: str = 'auto', to: str = 'auto') -> ConvertedCheckpoint:
+    """Does what :func:`convert_checkpoint` does for a file that was read."""
+    if to not in ('auto', *TARGETS):
+        raise ValueError(f'to must be auto, {", ".join(TARGETS)}, got {to!r}')
+    found = find_layout(source.state_dict, layout)
+    check_namesake(source)
+    renamed = to_openmmlab(source.state_dict, found)
+    backbone = {
+        name.removeprefix('backbone.'): value
+        for name, value in renamed.items()
+        if name.startswith('backbone.')
+    }
+    architecture = read_architecture(backbone)
+    check_tensors(backbone, architecture)
+    linear = _linear(renamed, architecture)
+    if to == 'mmpretrain' and not linear:
+        raise ValueError(
+            "to='mmpretrain' needs a linear layer (fc, or head.fc in OpenMMLab), and there is "
+            "none; use --to backbone (to='backbone')"
+        )
+    to = to if to != 'auto' else 'mmpretrain' if linear else 'backbone'
+    kept = {**{f'backbone.{name}': value for name, value in backbone.items()}, **linear}
+    return ConvertedCheckpoint(
+        # Copies: a view would be written with all that it is a view of.
+        state_dict={
+            name: value.detach().clone()
+            for name, value in (kept if to == 'mmpretrain' else backbone).items()
+        },
+        meta=_meta(source, found, architecture),
+        layout=found,
+        architecture=architecture,
+        to=to,
+        left_out=_left_out(source, found, renamed, linear, to),
+    )
+
+
+def _linear(renamed: Mapping[str, Tensor], architecture: ResNetArchitecture) -> dict[str, Tensor]:
+    """The linear layer, which must fit the backbone; empty if there is none."""
+    linear = {name: value for name, value in renamed.items() if name.startswith('head.fc.')}
+    if not linear:
+        return {}
+    shapes = {name.removeprefix('head.fc.'): tuple(value.shape) for name, value in linear.items()}
+    weight = shapes.get('weight', ())
+    if (
+        len(weight) != 2
+        or weight[1] != architecture.out_channels
+        or shapes != {'weight': weight, 'bias': weight[:1]}
+    ):
+        raise ValueError(
+            f'the linear layer must have a weight of (classes, {architecture.out_channels}) and a '
+            f'bias of (classes,) for a {architecture.name}, got {shapes}'
+        )
+    return linear
+
+
+def _left_out(
+    source: Source,
+    layout: str,
+    renamed: Mapping[str, Tensor],
+    linear: Mapping[str, Tensor],
+    to: str,
+) -> dict[str, str]:
+    groups = Counter(
+        name.split('.')[0]
+        for name in renamed
+        if not name.startswith('backbone.') and name not in linear
+    )
+    left = {f'{name}.*': f'{count} tensors, not of the backbone' for name, count in groups.items()}
+    if linear and to == 'backbone':
+        name = {'reference': 'classifier.*', 'openmmlab': 'head.fc.*'}.get(layout, 'fc.*')
+        left[name] = f'{len(linear)} tensors, the linear layer; --to mmpretrain keeps it'
+    return {**left, **dict.fromkeys(source.others, 'beside the weights')}
+
+
+def _meta(source: Source, layout: str, architecture: ResNetArchitecture) -> dict[str, Any]:
+    backbone = architecture.config()
+    style = 'pytorch' if 'openmmlab' not in layout else _found_style(source.meta)
+    if style and architecture.bottleneck:
+        backbone['style'] = style
+    return {
+        'source': source.file.name,
+        'source_sha256': file_sha256(source.file),
+        'layout': layout,
+        'architecture': architecture.name,
+        'backbone': backbone,
+        'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d'),
+        'mmst_version': __version__,
+    }
+
+
+def _found_style(meta: Mapping[str, Any]) -> str | None:
+    """Style of the backbone (where a block strides), if a checkpoint's meta tells it.
+
+    The weights do not. OpenMMLab's runners save the text of the config; the text is searched, not
+    executed.
+    """
+    backbone = meta.get('backbone')
+    if isinstance(backbone, Mapping) and backbone.get('style'):
+        return backbone['style']
+    texts = (meta.get('cfg'), meta.get('config'))
+    pattern = r"""\bstyle['"]?\s*[=:]\s*['"](caffe|pytorch)['"]"""
+    styles = {style for text in texts if text for style in re.findall(pattern, str(text))}
+    return styles.pop() if len(styles) == 1 else None
+
+
+def check_namesake(source: Source) -> None:
+    """Raises ValueError if a file says that it is of a network that its keys do not tell."""
+    names = [source.file.name, str(source.meta.get('arch', ''))]
+    beside = source.file.with_name('config.json')  # as the Hugging Face hub has it for timm
+    if source.file.suffix == '.safetensors' and beside.is_file():
+        with contextlib.suppress(ValueError, AttributeError):  # somebody else's file
+            names.append(str(json.loads(beside.read_text()).get('architecture', '')))
+    for name in names:
+        for namesake, difference in _NAMESAKES.items():
+            if namesake in name.lower():
+                raise ValueError(
+                    f"{name!r} names timm's {namesake}, which has the keys and shapes of a plain "
+                    f'ResNet but {difference}; OpenMMLab has no such network. If it is a plain '
+                    'ResNet, rename the file'
+                )
