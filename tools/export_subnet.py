@@ -19,7 +19,7 @@ from mmst import config as edit  # importing mmst registers everything
 from mmst.analysis import export, front_plot, onnx_export
 from mmst.analysis.subnet_cost import CostMeter, SubnetCost
 from mmst.analysis.subnet_search import Limits, search_key, search_subnets
-from mmst.checkpoints import safe_loading
+from mmst.checkpoints import CONVERT_SCHEME, safe_loading
 from mmst.checkpoints.write import file_sha256
 
 
@@ -94,8 +94,6 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
     """Returns the config to run, and the one to export from; whatever can be wrong is an error."""
-    if '://' in args.checkpoint:
-        raise ValueError(f'checkpoint must be a local file, got {args.checkpoint!r}; download it')
     args.limits = None
     if args.depths is not None:
         args.depths = edit.parse_depths(args.depths)
@@ -120,7 +118,10 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
     edit.prepare_subnet_test(cfg)
     edit.set_work_dir(cfg, str(Path(args.out) / 'log'), args.config)
     edit.apply_library_defaults(cfg, persistent_workers=False)
-    cfg.load_from, cfg.resume = args.checkpoint, False
+    edit.set_checkpoint(cfg, args.checkpoint)
+    args.file = cfg.load_from.removeprefix(CONVERT_SCHEME)
+    if '://' in args.file:
+        raise ValueError(f'checkpoint must be a local file, got {args.file!r}; download it')
     edit.check_data_files(cfg, ('test_dataloader',))
     edit.check_checkpoint(cfg)
     return edit.set_launcher(cfg, 'none'), base
@@ -129,7 +130,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
 def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Config) -> tuple:
     """Evaluates candidates, writes the front, and returns the depths of the best."""
     settings = hashlib.sha256(base.pretty_text.encode()).hexdigest()
-    checksum = file_sha256(args.checkpoint)
+    checksum = file_sha256(args.file)
     measured, metric, best = search_subnets(
         runner,
         meter,

@@ -18,7 +18,11 @@ from mmst.checkpoints import safe_loading
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument(
+        'checkpoint',
+        help='checkpoint file or URL; for a classifier also base, tnr, timm or st, or a file of '
+        'another library',
+    )
     parser.add_argument('--work-dir', help='folder of logs')
     subnet = parser.add_argument_group('subnet')
     subnet.add_argument(
@@ -80,7 +84,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
         pin_memory=not args.no_pin_memory,
         persistent_workers=not args.no_persistent_workers,
     )
-    cfg.load_from, cfg.resume = args.checkpoint, False
+    edit.set_checkpoint(cfg, args.checkpoint)
     _apply_options(cfg, args)
     edit.check_data_files(cfg, ('test_dataloader',))
     edit.check_checkpoint(cfg)

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmst.checkpoints import load_checkpoint, write_checkpoint
+from mmst.checkpoints import CONVERT_SCHEME, load_checkpoint, write_checkpoint
 from mmst.checkpoints.write import file_sha256, write_whole
 from mmst.config import (
     default_recalibrate,
@@ -89,7 +89,7 @@ def subnet_checkpoint(
         model: The model as its subnet, with the statistics of the subnet, see
             :func:`mmst.config.recalibrated_subnet`.
         cfg: Config of the exported subnet, see :func:`mmst.config.make_subnet_config`.
-        source: Local checkpoint of the whole network.
+        source: Local checkpoint of the whole network, as in ``load_from``.
         depths: Leading blocks kept in each stage.
         recalibrate: Training batches that norm statistics were computed from.
 
@@ -97,7 +97,8 @@ def subnet_checkpoint(
         The state dict, on the CPU and a copy, and ``meta``: where it comes from under ``subnet``,
         and what OpenMMLab's inference functions read.
     """
-    loaded = load_checkpoint(source)
+    loaded = {} if str(source).startswith(CONVERT_SCHEME) else load_checkpoint(source)
+    file = Path(str(source).removeprefix(CONVERT_SCHEME))
     meta = loaded.get('meta') or {} if 'state_dict' in loaded else {}
     kept = {'dataset_meta': meta['dataset_meta']} if 'dataset_meta' in meta else {}
     state_dict = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
@@ -109,8 +110,8 @@ def subnet_checkpoint(
             'mmst_version': __version__,
             'time': datetime.datetime.now().isoformat(timespec='seconds'),
             'subnet': {
-                'source': Path(source).name,
-                'source_sha256': file_sha256(source),
+                'source': file.name,
+                'source_sha256': file_sha256(file),
                 'depths': list(depths),
                 'recalibrate': recalibrate,
             },

@@ -165,7 +165,7 @@ def _meta(source: Source, layout: str, architecture: ResNetArchitecture) -> dict
         backbone['style'] = style
     return {
         'source': source.file.name,
-        'source_sha256': file_sha256(source.file),
+        **({'source_sha256': file_sha256(source.file)} if source.file.is_file() else {}),
         'layout': layout,
         'architecture': architecture.name,
         'backbone': backbone,

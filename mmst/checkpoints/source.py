@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .safe_load import load_checkpoint
 
-__all__ = ['Source', 'read_source']
+__all__ = ['Source', 'read_source', 'source_of']
 
 # Where training code puts the weights, and where the running average of them. mmengine's EMAHook
 # exchanges the two: its `state_dict` is the average, beside an `ema_state_dict` that is not.
@@ -59,6 +59,27 @@ def read_source(file: str | PathLike[str], entry: str | None = None) -> Source:
     """
     path = Path(file)
     content, meta = _read(path)
+    return source_of(content, path, entry, meta)
+
+
+def source_of(
+    content: Any,
+    file: str | PathLike[str],
+    entry: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> Source:
+    """Finds the weights in what was read.
+
+    Args:
+        content: What the file holds.
+        file: Its name, or a URL.
+        entry: As in :func:`read_source`.
+        meta: What the file says about itself, in formats that keep that apart.
+
+    Raises:
+        ValueError: Which weights are meant is not clear, or there are none.
+    """
+    path, meta = Path(file), dict(meta or {})
     if not isinstance(content, Mapping):
         raise ValueError(
             f'checkpoint must be a file with a state dict, got {str(file)!r} with a '

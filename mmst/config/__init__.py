@@ -7,11 +7,13 @@ from .bare import (
     remove_pretrained,
     remove_surroundings,
 )
+from .checkpoint import set_checkpoint
 from .data import check_data_files, set_data_root
 from .image_folders import read_image_folders
 from .launch import build_runner, set_launcher
 from .library import LIBRARIES, Library, apply_library_defaults, library_of
 from .mini import MINI_SETTINGS, MiniSettings, apply_mini, layout_of
+from .named_weights import NAMED_WEIGHTS, NamedWeights
 from .options import (
     disable_validation,
     enable_amp,
@@ -36,7 +38,7 @@ from .subnet_eval import (
     run_subnet_test,
 )
 from .testing import OutputFiles, enable_tta, set_output, set_visualization
-from .weights import NAMED_WEIGHTS, NamedWeights, set_weights
+from .weights import set_weights
 
 __all__ = [
     'LIBRARIES',
@@ -75,6 +77,7 @@ __all__ = [
     'remove_surroundings',
     'run_subnet_test',
     'read_image_folders',
+    'set_checkpoint',
     'set_data_root',
     'set_image_scale',
     'set_launcher',

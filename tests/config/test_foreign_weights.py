@@ -88,6 +88,7 @@ def test_a_file_is_converted_in_memory_also_when_the_config_is_rerun(
     assert dict(cfg.model.backbone.init_cfg) == {
         'type': 'Pretrained',
         'checkpoint': f'mmst://{file}',
+        'prefix': 'backbone',
     }
     cfg.dump(tmp_path / 'rerun.py')
     backbone = built(Config.fromfile(tmp_path / 'rerun.py'))

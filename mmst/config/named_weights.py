@@ -1,0 +1,64 @@
+"""The published ResNet-50 weights that have names: ST++ Table VI compares them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmengine.config import ConfigDict
+
+from .walk import type_name
+
+__all__ = ['NAMED_WEIGHTS', 'NamedWeights', 'check_plain_resnet50']
+
+
+@dataclass(frozen=True)
+class NamedWeights:
+    """Published weights of a plain ResNet-50.
+
+    Attributes:
+        source: A file, relative to the working directory, or a URL that mmengine downloads.
+        description: What they are.
+        remedy: How to get the file.
+    """
+
+    source: str
+    description: str
+    remedy: str = ''
+
+    @property
+    def is_file(self) -> bool:
+        """Whether ``source`` is a file."""
+        return '://' not in self.source
+
+
+NAMED_WEIGHTS = {
+    'base': NamedWeights('torchvision://resnet50', "torchvision's first release (V1)"),
+    'tnr': NamedWeights('torchvision://resnet50.imagenet1k_v2', "torchvision's new recipe (V2)"),
+    'timm': NamedWeights(
+        'checkpoints/resnet50_timm.pth',
+        "timm's resnet50.a1_in1k",
+        'download it with: curl -L --create-dirs -o checkpoints/resnet50_timm.pth '
+        'https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/'
+        'resnet50_a1_0-14fe96d1.pth',
+    ),
+    'st': NamedWeights(
+        'checkpoints/resnet50_st.pth',
+        'ResNet-50 after stimulative pre-training',
+        "convert the authors' release with: python tools/convert_checkpoint.py RELEASE "
+        'checkpoints/resnet50_st.pth',
+    ),
+}
+
+
+def check_plain_resnet50(backbone: ConfigDict, name: str) -> None:
+    """Raises ValueError unless a backbone's config is that of the named weights."""
+    kind = backbone.wraps if type_name(backbone) == 'STBackbone' else type_name(backbone)
+    depth = backbone.get('depth', 50)
+    style = backbone.get('style', 'pytorch')
+    found = (kind.rsplit('.', 1)[-1], depth, style)
+    if found != ('ResNet', 50, 'pytorch'):
+        raise ValueError(
+            f"--weights {name} is for a backbone of type ResNet, depth 50, style 'pytorch', got "
+            f'type {found[0]}, depth {depth}, style {style!r}; choose a config with that backbone, '
+            'or give --weights a file that fits this one'
+        )
