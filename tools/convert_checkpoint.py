@@ -45,6 +45,8 @@ def report(converted: ConvertedCheckpoint, file: Path) -> None:
     if ' or ' in converted.layout:
         print('  (the same keys with the same meaning; --layout chooses what meta says)')
     backbone = ', '.join(f'{key}={value!r}' for key, value in converted.meta['backbone'].items())
+    if converted.architecture.bottleneck and 'style' not in converted.meta['backbone']:
+        print('  (where blocks stride is not told: of style pytorch, unless its config says caffe)')
     print(f'architecture: {converted.architecture.name}, backbone=dict({backbone})')
     for reason in dict.fromkeys(converted.left_out.values()):
         names = [name for name, why in converted.left_out.items() if why == reason]
@@ -64,7 +66,7 @@ def main() -> None:
             args.dst,
             converted.architecture.file_name,
         )
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:  # RuntimeError: disk full
         sys.exit(f'{type(error).__name__}: {" ".join(str(error).split())}')
     report(converted, file)
 

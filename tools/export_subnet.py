@@ -99,11 +99,14 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         args.depths = edit.parse_depths(args.depths)
     else:
         args.limits = Limits(args.max_flops, args.max_latency, args.max_candidates)
+        front_plot.check_matplotlib()
     edit.check_recalibrate(args.recalibrate)
     if args.repeats < 1:
         raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
     if args.onnx:
         onnx_export.check_onnx_installed()
+    if Path(args.out).exists() and not Path(args.out).is_dir():
+        raise ValueError(f'OUT must be a folder, got the file {args.out!r}')
     cfg = edit.load_config(args.config)
     if args.mini:
         edit.apply_mini(cfg, args.data_root)
@@ -136,7 +139,7 @@ def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Con
         meter,
         args.limits,
         Path(args.out) / 'candidates.jsonl',
-        key=search_key(meter, checksum, settings, args.recalibrate),
+        key=search_key(meter, checksum, settings, args.recalibrate, args.repeats),
         metric=args.metric,
         recalibrate=args.recalibrate,
         repeats=args.repeats,
@@ -165,29 +168,30 @@ def report(cost: SubnetCost, meter: CostMeter, exported: export.ExportedSubnet) 
     print(f'FLOPs and latency of the {meter.counted} in tensor mode, input {size}')
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        cfg, base = prepare(args)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
+def run(args: argparse.Namespace) -> None:
+    cfg, base = prepare(args)
     with safe_loading(args.checkpoint):
         runner = edit.build_runner(cfg)
+        edit.check_parameters(runner)
         runner.load_or_resume()
     meter = CostMeter(runner)
-    try:
-        depths = args.depths or choose(args, runner, meter, base)
-        name = f'{Path(args.config).stem}_{"-".join(map(str, depths))}'
-        file = Path(args.out) / name
-        exported = export.export_subnet(runner, base, depths, file, args.recalibrate)
-    except ValueError as error:
-        sys.exit(f'ValueError: {error}')
+    depths = args.depths or choose(args, runner, meter, base)
+    file = Path(args.out) / f'{Path(args.config).stem}_{"-".join(map(str, depths))}'
+    exported = export.export_subnet(runner, base, depths, file, args.recalibrate)
     report(meter.measure(depths, args.repeats), meter, exported)
     if args.onnx:
         part, what = onnx_export.exported_part(exported.model, base)
         onnx = exported.checkpoint.with_suffix('.onnx')
         difference = onnx_export.write_onnx(part, meter.data['inputs'].cpu(), onnx)
         print(f'ONNX            {onnx}: {what}, differs by at most {difference:.3g}')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        run(args)
+    except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
+        sys.exit(f'{type(error).__name__}: {error}')
 
 
 if __name__ == '__main__':

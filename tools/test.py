@@ -121,6 +121,10 @@ def main() -> None:
         sys.exit(f'{type(error).__name__}: {error}')
     with safe_loading(args.checkpoint):
         runner = edit.build_runner(cfg)
+        try:
+            edit.check_parameters(runner)
+        except ValueError as error:
+            sys.exit(f'ValueError: {error}')
         output.register(runner, cfg)
         if args.depths is not None:
             metrics = edit.run_subnet_test(runner, args.depths, args.recalibrate)

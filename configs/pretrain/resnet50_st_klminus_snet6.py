@@ -1,8 +1,4 @@
 # ST with KL- and six subnets. Table III, 78.53 %.
-_base_ = './resnet50_st.py'
+_base_ = './resnet50_st_klminus.py'
 
-model = dict(head=dict(loss=dict(_delete_=True, type='mmst.LogitNormCrossEntropyLoss')))
-default_hooks = dict(
-    stimulative=dict(
-        num_subnets=6,
-        supervision=dict(loss=dict(_delete_=True, type='mmst.KLMinusLoss'))))
+default_hooks = dict(stimulative=dict(num_subnets=6))

@@ -9,7 +9,7 @@ from typing import Any
 
 from .front import Candidate, Metric, pareto_front
 
-__all__ = ['plot_front', 'write_front_csv']
+__all__ = ['check_matplotlib', 'plot_front', 'write_front_csv']
 
 COSTS = {'flops_ratio': 'FLOPs : whole network', 'latency_ratio': 'latency : whole network'}
 
@@ -85,6 +85,11 @@ def _plot_panel(
 
 def _front(measured: Sequence[Candidate], metric: Metric, cost: str) -> list[Candidate]:
     return pareto_front(measured, metric, lambda one: getattr(one, cost))
+
+
+def check_matplotlib() -> None:
+    """Raises ImportError if matplotlib is missing."""
+    _pyplot()
 
 
 def _pyplot() -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.runner import Runner
 
 from mmst.config import default_recalibrate, run_subnet_test
@@ -108,12 +109,23 @@ def search_subnets(
     return measured, chosen_by, chosen_by.best(measured)
 
 
-def search_key(meter: CostMeter, checkpoint: str, settings: str, recalibrate: int | None) -> Any:
-    """Returns what results depend on: checksums of checkpoint and config, and the batches."""
+def search_key(
+    meter: CostMeter, checkpoint: str, settings: str, recalibrate: int | None, repeats: int
+) -> Any:
+    """Returns what results depend on: checksums, batches, and where latency was measured."""
     smallest = candidates(meter.backbone).smallest.depths
     if recalibrate is None:
         recalibrate = default_recalibrate(meter.model, smallest)
-    return {'checkpoint': checkpoint, 'settings': settings, 'recalibrate': recalibrate}
+    device = next(meter.model.parameters()).device
+    if device.type == 'cuda':
+        device = torch.cuda.get_device_name(device)
+    return {
+        'checkpoint': checkpoint,
+        'settings': settings,
+        'recalibrate': recalibrate,
+        'device': str(device),
+        'repeats': repeats,
+    }
 
 
 def _candidates(meter: CostMeter, limits: Limits) -> list[tuple[int, ...]]:

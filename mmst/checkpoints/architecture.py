@@ -249,6 +249,6 @@ def _guess(foreign: list[str], missing: list[str]) -> str:
         return '; squeeze-and-excitation or channel attention is no part of a plain ResNet'
     if missing and all('running_' in key for key in missing):
         return '; without running statistics it is no BatchNorm (GroupNorm?)'
-    if any('conv2_offset' in key for key in foreign):
+    if any('conv2_offset' in key or 'conv2.conv_offset' in key for key in foreign):
         return '; deformable convolutions are no part of a plain ResNet'
     return ''

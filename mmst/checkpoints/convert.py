@@ -160,7 +160,7 @@ def _left_out(
 
 def _meta(source: Source, layout: str, architecture: ResNetArchitecture) -> dict[str, Any]:
     backbone = architecture.config()
-    style = 'pytorch' if 'openmmlab' not in layout else _found_style(source.meta)
+    style = 'pytorch' if 'openmmlab' not in layout else _found_style(source)
     if style and architecture.bottleneck:
         backbone['style'] = style
     return {
@@ -174,19 +174,22 @@ def _meta(source: Source, layout: str, architecture: ResNetArchitecture) -> dict
     }
 
 
-def _found_style(meta: Mapping[str, Any]) -> str | None:
-    """Style of the backbone (where a block strides), if a checkpoint's meta tells it.
+def _found_style(source: Source) -> str | None:
+    """Style of the backbone (where a block strides), if a checkpoint's meta or name tells it.
 
     The weights do not. OpenMMLab's runners save the text of the config; the text is searched, not
-    executed.
+    executed. Published backbones of style caffe are called so, or ``msra``.
     """
+    meta = source.meta
     backbone = meta.get('backbone')
     if isinstance(backbone, Mapping) and backbone.get('style'):
         return backbone['style']
     texts = (meta.get('cfg'), meta.get('config'))
     pattern = r"""\bstyle['"]?\s*[=:]\s*['"](caffe|pytorch)['"]"""
     styles = {style for text in texts if text for style in re.findall(pattern, str(text))}
-    return styles.pop() if len(styles) == 1 else None
+    if styles:
+        return styles.pop() if len(styles) == 1 else None
+    return 'caffe' if re.search('caffe|msra', source.file.name.lower()) else None
 
 
 def check_namesake(source: Source) -> None:

@@ -54,7 +54,7 @@ def find_layout(state_dict: Mapping[str, Tensor], layout: str = 'auto') -> str:
         raise ValueError(
             "layout must be one of the authors' release, torchvision, timm or OpenMMLab, and "
             f'the file {_described(forms, state_dict)}'
-            + ('; choose the one to take with --layout' if forms else '')
+            + ('; choose the one to take: tools/convert_checkpoint.py --layout' if forms else '')
         )
     return ' or '.join(forms[0])
 

@@ -129,7 +129,8 @@ def _entry(content: Mapping[str, Any], entry: str | None, file: Path) -> str:
     if len(held) > 1:
         raise ValueError(
             f'checkpoint must hold the weights of one network, got {str(file)!r} with '
-            f'{_listed(held)}; say which to take, with --entry or the argument entry'
+            f'{_listed(held)}; say which to take: tools/convert_checkpoint.py --entry, or the '
+            'argument entry'
         )
     return held[0] if held else ''
 
@@ -168,9 +169,8 @@ def _check_first_bytes(file: Path) -> None:
 
 def _without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drops what DistributedDataParallel and torch.compile put before all names."""
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state_dict):
-            state_dict = {name.removeprefix(prefix): value for name, value in state_dict.items()}
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state_dict)), None):
+        state_dict = {name.removeprefix(prefix): value for name, value in state_dict.items()}
     return dict(state_dict)
 
 

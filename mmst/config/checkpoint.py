@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
 from mmst.checkpoints import (
     CONVERT_SCHEME,
     ConvertedCheckpoint,
     check_namesake,
     convert_source,
+    load_checkpoint,
     read_source,
 )
 
 from .fit import build_backbone, check_kind, missing_tensors, read_by_mmengine
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
+from .subnet_eval import inner_model
 from .walk import type_name
 
-__all__ = ['set_checkpoint']
+__all__ = ['check_parameters', 'set_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
@@ -61,6 +64,38 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
         _check_converted(cfg, file)
         cfg.load_from = f'{CONVERT_SCHEME}{file}'
     return cfg
+
+
+def check_parameters(runner: Runner) -> None:
+    """Checks that a local checkpoint has every parameter that the model trains.
+
+    mmengine would only print what is missing, and leave it random. Frozen parameters may be
+    missing: some models load theirs from elsewhere.
+
+    Args:
+        runner: A runner whose ``load_from`` is set, before it loads.
+
+    Raises:
+        ValueError: Parameters are missing, or have another shape.
+    """
+    file = runner.cfg.load_from
+    if '://' in file:
+        return
+    content = load_checkpoint(file)
+    state_dict = content.get('state_dict', content) if isinstance(content, dict) else {}
+    found = {name.removeprefix('module.'): value for name, value in state_dict.items()}
+    trained = {n: p for n, p in inner_model(runner).named_parameters() if p.requires_grad}
+    missing = [
+        name
+        for name, parameter in trained.items()
+        if getattr(found.get(name), 'shape', None) != parameter.shape
+    ]
+    if missing:
+        raise ValueError(
+            f'CHECKPOINT {file!r} must have the parameters of {type(inner_model(runner)).__name__}'
+            f', got none, or one of another shape, for {len(missing)} of {len(trained)} (first: '
+            f'{missing[0]}); give the config that it was trained with'
+        )
 
 
 def _check_classifier(cfg: Config, what: str) -> ConfigDict:

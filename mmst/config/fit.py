@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from mmst.checkpoints import ConvertedCheckpoint, UntrustedCheckpointError, load_checkpoint
 
-__all__ = ['build_backbone', 'check_kind', 'misfit', 'missing_tensors', 'read_by_mmengine']
+__all__ = [
+    'build_backbone',
+    'check_kind',
+    'foreign_tensors',
+    'misfit',
+    'missing_tensors',
+    'read_by_mmengine',
+]
 
 
 def read_by_mmengine(file: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -39,6 +46,19 @@ def missing_tensors(backbone: nn.Module, state_dict: Mapping[str, Tensor]) -> li
         for name, value in backbone.state_dict().items()
         if not name.endswith('num_batches_tracked')
         and _shape(state_dict.get(name)) != tuple(value.shape)
+    ]
+
+
+def foreign_tensors(
+    cfg: Config, backbone: ConfigDict, state_dict: Mapping[str, Tensor]
+) -> list[str]:
+    """Names of what the backbone has not, not even where ``depths`` left blocks out."""
+    whole = {name: value for name, value in backbone.items() if name != 'depths'}
+    known = build_backbone(cfg, ConfigDict(whole)).state_dict()
+    return [
+        name
+        for name in state_dict
+        if name not in known and not name.endswith('num_batches_tracked')
     ]
 
 

@@ -9,7 +9,14 @@ from mmengine.config import Config, ConfigDict
 
 from mmst.checkpoints import CONVERT_SCHEME, check_namesake, convert_source, read_source
 
-from .fit import build_backbone, check_kind, misfit, missing_tensors, read_by_mmengine
+from .fit import (
+    build_backbone,
+    check_kind,
+    foreign_tensors,
+    misfit,
+    missing_tensors,
+    read_by_mmengine,
+)
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
 from .walk import names_checkpoint
 
@@ -77,6 +84,8 @@ def _without_pretrained(init_cfg: Any) -> list[Any] | None:
 
 
 def _pretrained(cfg: Config, backbone: ConfigDict, file: str, remedy: str = '') -> dict[str, Any]:
+    if '://' in file:
+        raise ValueError(f'--weights must name a local file, got {file!r}; download it')
     if not Path(file).exists():
         known = ', '.join([*NAMED_WEIGHTS, 'none'])
         remedy = remedy or f'give an existing file or one of {known}'
@@ -95,7 +104,12 @@ def _pretrained(cfg: Config, backbone: ConfigDict, file: str, remedy: str = '') 
         check_kind(built, converted, '--weights', file)
     direct = read_by_mmengine(file)
     if direct is not None and not missing_tensors(built, direct[0]):
-        return dict(type='Pretrained', checkpoint=file, **direct[1])
+        # What no ResNet converter knows must have nothing that this backbone has not.
+        foreign = [] if converted else foreign_tensors(cfg, backbone, direct[0])
+        if not foreign:
+            return dict(type='Pretrained', checkpoint=file, **direct[1])
+        if 'layer1.0.conv1.weight' not in direct[0]:
+            reason = f'it has {len(foreign)} tensors that the backbone has not: {foreign[0]}, ...'
     if converted is None:
         raise misfit(reason, file)
     if unfit := missing_tensors(built, converted.state_dict):

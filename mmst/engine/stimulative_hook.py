@@ -16,7 +16,7 @@ from mmst.core import weight_factor
 from .batch import draw_subnet_batch, subnet_batch
 from .faults import PassInfo, check_finite, explain_failure
 from .main_forward import MainCall, MainForward
-from .registry import HOOKS, INPUT_RULES, SUPERVISIONS
+from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
 from .run_checks import check_epochs, check_run, check_settings, check_step
 from .subnet_pass import find_stimulated_backbone, train_subnet
@@ -109,8 +109,8 @@ class StimulativeHook(Hook):
             norm=norm,
             on_nonfinite=on_nonfinite,
         )
-        self.supervision = SUPERVISIONS.build(dict(supervision, _scope_='mmst'))
-        self.inputs = None if inputs is None else INPUT_RULES.build(dict(inputs, _scope_='mmst'))
+        self.supervision = build_part(SUPERVISIONS, supervision)
+        self.inputs = None if inputs is None else build_part(INPUT_RULES, inputs)
         self.num_subnets = num_subnets
         self.weight = weight
         self.begin = begin

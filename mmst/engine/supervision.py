@@ -88,6 +88,11 @@ class LogitSupervision:
         if not ground_truth_weight >= 0:
             raise ValueError(f'ground_truth_weight must be at least 0, got {ground_truth_weight!r}')
         self.loss = MODELS.build(dict(loss))
+        if any(parameter.requires_grad for parameter in self.loss.parameters()):
+            raise ValueError(
+                f'loss must have no parameters to train, got {type(self.loss).__name__} with some: '
+                'no optimiser and no checkpoint would know them; put them into the model'
+            )
         self.ground_truth_weight = ground_truth_weight
         self.logits_from = logits_from
 
@@ -128,7 +133,8 @@ class LogitSupervision:
         """
         with _recorded(self.teacher(model)) as outputs:
             truth, _ = model.parse_losses(model.forward(inputs, data_samples, mode='loss'))
-        loss = self.loss(check_logits(outputs), logits)
+        student = check_logits(outputs)
+        loss = self.loss.to(student.device)(student, logits)
         if self.ground_truth_weight == 0:
             return loss, {'loss': loss}
         total = loss + self.ground_truth_weight * truth

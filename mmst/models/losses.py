@@ -36,7 +36,7 @@ class KLDivLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Returns the settings, for ``print(loss)``."""
-        return f'temperature={self.temperature:g}'
+        return f'temperature={self.temperature:g}{_weight_text(self.loss_weight)}'
 
 
 @MODELS.register_module()
@@ -77,7 +77,7 @@ class KLMinusLoss(nn.Module):
         """Returns the settings, for ``print(loss)``."""
         return (
             f'normalize={self.normalize!r}, amplitude={self.amplitude:g}, '
-            f'temperature={self.temperature:g}'
+            f'temperature={self.temperature:g}{_weight_text(self.loss_weight)}'
         )
 
 
@@ -139,3 +139,14 @@ class LogitNormCrossEntropyLoss(nn.Module):
         if weight is not None:
             loss = loss * weight
         return self.loss_weight * loss.sum() / (len(logits) if avg_factor is None else avg_factor)
+
+    def extra_repr(self) -> str:
+        """Returns the settings, for ``print(loss)``."""
+        return (
+            f'normalize={self.normalize!r}, amplitude={self.amplitude:g}, '
+            f'label_smoothing={self.label_smoothing:g}{_weight_text(self.loss_weight)}'
+        )
+
+
+def _weight_text(weight: float) -> str:
+    return '' if weight == 1 else f', loss_weight={weight:g}'

@@ -45,7 +45,16 @@ class PCALighting(Lighting):
         Args:
             results: ``img``, (H, W, 3) uint8 BGR, is replaced by a new image of that shape and
                 type.
+
+        Raises:
+            ValueError: The image has another type, or not three channels.
         """
+        image = results['img']
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f'PCALighting needs images of shape (H, W, 3) and type uint8, got {image.shape} '
+                f'and {image.dtype}; put it before what makes them float or grey'
+            )
         results['img'] = results['img'].astype(np.float32)
         results = super().transform(results)
         results['img'] = results['img'].round().clip(0, 255).astype(np.uint8)

@@ -18,7 +18,8 @@ except ModuleNotFoundError as error:
     if (error.name or '').split('.')[0] not in ('mmcv', 'mmpretrain'):
         raise
     raise ImportError(
-        f'mmst.UniformAugment needs mmpretrain and mmcv, and {error.name} is not installed; in '
+        f'mmst.UniformAugment and mmst.PCALighting need mmpretrain and mmcv, and {error.name} '
+        'is not installed; in '
         'mmst\'s folder: pip install -e ".[cls]" (mmcv: see docs/install.md)'
     ) from error
 

@@ -93,3 +93,9 @@ def test_a_flipped_bit_is_found(tmp_path):
     (tmp_path / 'a.pth').write_bytes(content)
     with pytest.raises(ValueError, match='wrong checksum'):
         read_source(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('prefix', ['module._orig_mod.', '_orig_mod.module.'])
+def test_prefixes_of_two_wrappers_are_dropped(prefix, tmp_path):
+    torch.save({f'{prefix}conv1.weight': torch.ones(1)}, tmp_path / 'a.pth')
+    assert set(read_source(tmp_path / 'a.pth').state_dict) == {'conv1.weight'}

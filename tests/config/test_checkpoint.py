@@ -1,5 +1,7 @@
 """What tools/test.py evaluates: a checkpoint of the model, or a classifier of another library."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -9,7 +11,7 @@ from mmengine.runner.checkpoint import load_checkpoint as load_into
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import mmst  # noqa: F401 - registers STBackbone and mmst://
-from mmst.config import NAMED_WEIGHTS, NamedWeights, set_checkpoint
+from mmst.config import NAMED_WEIGHTS, NamedWeights, check_parameters, set_checkpoint
 
 BACKBONE = {'type': 'ResNet', 'depth': 50}
 
@@ -114,3 +116,24 @@ def test_a_backbone_alone_cannot_be_evaluated(network, tmp_path):
     torch.save(state, file)
     with pytest.raises(ValueError, match=r'without weights of a backbone .* a linear layer'):
         set_checkpoint(config(), file)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda state: {}, 'for 2 of 2 .first: weight'),
+        (lambda state: {'weight': state['weight']}, 'for 1 of 2 .first: bias'),
+        (lambda state: {**state, 'bias': torch.ones(7)}, 'for 1 of 2 .first: bias'),
+        (lambda state: state, None),
+        (lambda state: {f'module.{name}': value for name, value in state.items()}, None),
+    ],
+)
+def test_every_trained_parameter_must_be_in_the_checkpoint(change, message, tmp_path):
+    model = torch.nn.Linear(2, 3)
+    torch.save({'state_dict': change(model.state_dict())}, tmp_path / 'a.pth')
+    runner = SimpleNamespace(model=model, cfg=Config({'load_from': str(tmp_path / 'a.pth')}))
+    if message is not None:
+        with pytest.raises(ValueError, match=f'must have the parameters of Linear, .* {message}'):
+            check_parameters(runner)
+        model.requires_grad_(False)
+    check_parameters(runner)

@@ -146,3 +146,60 @@ def test_what_is_no_checkpoint_is_refused(entry, tmp_path):
     file.mkdir() if entry == 'folder' else file.write_text('<html>')
     with pytest.raises(ValueError, match='got the folder|begins with'):
         set_weights(config(), str(file))
+
+
+def with_attention(weights):
+    """A ResNet with squeeze-and-excitation has all tensors of one without."""
+    return {**weights, 'layer1.0.se.fc1.weight': torch.ones(2, 2, 1, 1)}
+
+
+def deeper_than_any(weights):
+    block = {k: v for k, v in weights.items() if k.startswith('layer3.5.')}
+    return {**weights, **{k.replace('layer3.5', 'layer3.6'): v for k, v in block.items()}}
+
+
+@pytest.mark.parametrize('name', ['a.pth', 'a.safetensors'])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (with_attention, 'unexpected keys .layer1.0.se.fc1.weight.*squeeze-and-excitation'),
+        (deeper_than_any, r'bottleneck blocks \(3, 4, 7, 3\)'),
+    ],
+)
+def test_a_network_with_more_than_the_backbone_is_refused(name, change, message, weights, tmp_path):
+    save = safetensors if name.endswith('safetensors') else torch.save
+    save({key: value.clone() for key, value in change(weights).items()}, tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        set_weights(config(), str(tmp_path / name))
+
+
+def test_another_family_with_more_than_the_backbone_is_refused(tmp_path):
+    mobilenet = {'type': 'MobileNetV2', 'widen_factor': 0.1}
+    cfg = Config({'default_scope': 'mmdet', 'model': {'backbone': mobilenet}})
+    weights = {**built(cfg).state_dict(), 'layer9.0.weight': torch.ones(1)}
+    torch.save({f'backbone.{key}': value for key, value in weights.items()}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='it has 1 tensors that the backbone has not: layer9.0'):
+        set_weights(cfg, str(tmp_path / 'a.pth'))
+
+
+def test_an_exported_subnet_starts_from_the_whole_network(weights, tmp_path):
+    """The blocks that it has not are no reason to refuse the file."""
+    torch.save({f'backbone.{key}': value for key, value in weights.items()}, tmp_path / 'a.pth')
+    cfg = config(type='mmst.STBackbone', wraps='ResNet', depths=(2, 3, 4, 2))
+    backbone = built(set_weights(cfg, str(tmp_path / 'a.pth')))
+    own = backbone.state_dict()
+    assert own.keys() < weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in own.items())
+
+
+@pytest.mark.parametrize('name', ['resnet50_caffe-1.pth', 'resnet50_msra-5891d200.pth'])
+def test_a_file_called_caffe_is_of_that_style(name, weights, tmp_path):
+    torch.save(weights, tmp_path / name)
+    with pytest.raises(ValueError, match=r"of style 'caffe'.*the config has style 'pytorch'"):
+        set_weights(config(), str(tmp_path / name))
+    assert same(built(set_weights(config(style='caffe'), str(tmp_path / name))), weights)
+
+
+def test_a_url_is_to_be_downloaded_first():
+    with pytest.raises(ValueError, match="must name a local file, got 'https://a/b.pth'; download"):
+        set_weights(config(), 'https://a/b.pth')

@@ -170,15 +170,21 @@ def test_raw_subnet_runs_residual_branches_alone(case, backbone):
         with pytest.raises(ValueError, match="rule 'raw' needs blocks that end with the addition"):
             active_subnet(backbone, raw).__enter__()
         return
-    seen = []
+    seen, before = [], []
+
+    def keep(module, inputs):
+        before.append(inputs[0].clone())
 
     def compare(module, inputs, output):
-        seen.append(torch.equal(output, module.forward(*inputs) - inputs[0]))
+        seen.append(
+            torch.equal(output, module.forward(before[-1].clone(), *inputs[1:]) - before[-1])
+        )
 
     with torch.no_grad():
         whole = run(backbone, case.images())
         with active_subnet(backbone, raw):
-            handles = [b.register_forward_hook(compare) for b in later_blocks(backbone)]
+            handles = [b.register_forward_pre_hook(keep) for b in later_blocks(backbone)]
+            handles += [b.register_forward_hook(compare) for b in later_blocks(backbone)]
             outputs = run(backbone, case.images())
         [handle.remove() for handle in handles]
         again = run(backbone, case.images())

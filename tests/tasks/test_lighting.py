@@ -45,3 +45,11 @@ def test_white_stays_white_and_black_black(lighting):
 def test_negative_deviation_is_refused():
     with pytest.raises(ValueError, match='alphastd must be at least 0, got -1'):
         TRANSFORMS.build({'type': 'mmst.PCALighting', 'alphastd': -1})
+
+
+@pytest.mark.parametrize(
+    'image', [np.zeros((4, 5, 3), np.float32), np.zeros((4, 5), np.uint8)], ids=['float', 'grey']
+)
+def test_other_images_are_refused(lighting, image):
+    with pytest.raises(ValueError, match=r'PCALighting needs images of shape \(H, W, 3\) and type'):
+        lighting({'img': image})

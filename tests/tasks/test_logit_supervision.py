@@ -4,8 +4,10 @@ import pytest
 import torch
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
@@ -66,7 +68,7 @@ class Images(Dataset):
 def classifier_runner(mmdet_scope, make_runner):
     """A Runner of an mmpretrain classifier for one iteration of four images."""
 
-    def make(head, augments):
+    def make(head, augments, hook=HOOK):
         config, backbone, changes, _ = HEADS[head]
         model = get_config(config).model
         model.backbone.update(type='mmst.STBackbone', **backbone)
@@ -85,7 +87,7 @@ def classifier_runner(mmdet_scope, make_runner):
             'collate_fn': {'type': 'default_collate'},
         }
         runner = make_runner(
-            HOOK,
+            hook,
             model=model,
             max_iters=1,
             lr=0.0,
@@ -100,6 +102,36 @@ def classifier_runner(mmdet_scope, make_runner):
     register_all_modules(init_default_scope=False)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         yield make
+
+
+@MMPRETRAIN_MODELS.register_module(force=True)
+class SquaredDistance(nn.Module):
+    """A loss in the registry of the config's library."""
+
+    def forward(self, student, teacher):
+        return (student - teacher).square().mean()
+
+
+@MMPRETRAIN_MODELS.register_module(force=True)
+class LearntDistance(SquaredDistance):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+
+def with_loss(name):
+    return {**HOOK, 'supervision': {'type': 'mmst.LogitSupervision', 'loss': {'type': name}}}
+
+
+def test_loss_is_looked_up_in_the_library_of_the_config(classifier_runner):
+    runner = classifier_runner('linear', None, with_loss('SquaredDistance'))
+    runner.train()
+    assert runner.record.subnet[0]['loss'][0] > 0
+
+
+def test_loss_with_parameters_is_refused(classifier_runner):
+    with pytest.raises(ValueError, match='must have no parameters to train, got LearntDistance'):
+        classifier_runner('linear', None, with_loss('LearntDistance'))
 
 
 @pytest.mark.parametrize('augment', AUGMENTS)

@@ -220,5 +220,7 @@ def test_a_missing_mmpretrain_is_named(use):
     code = f"import sys, mmst, mmst.registry; sys.modules['mmpretrain'] = None; {use}"
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     last = result.stderr.splitlines()[-1]
-    assert last.startswith('ImportError: mmst.UniformAugment needs mmpretrain'), result.stderr
+    assert last.startswith(
+        'ImportError: mmst.UniformAugment and mmst.PCALighting need mmpretrain'
+    ), result.stderr
     assert 'pip install -e ".[cls]"' in last

@@ -1,12 +1,15 @@
 """The recipes of ImageNet and CIFAR: what they say, and that they train on mini data."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.utils import register_all_modules
+from torch import nn
 
 from mmst.checkpoints import load_checkpoint
 from mmst.config import layout_of, load_config
@@ -22,6 +25,7 @@ KL, KL_MINUS = 'mmst.KLDivLoss', 'mmst.KLMinusLoss'
 TABLE_III = {
     'resnet50_ct': (0, None, False, 256, 224, None, 200),
     'resnet50_st': (1, KL, False, 256, 224, (3, 4, 6, 3), 200),
+    'resnet50_st_klminus': (1, KL_MINUS, False, 256, 224, (3, 4, 6, 3), 200),
     'resnet50_st_klminus_snet6': (6, KL_MINUS, False, 256, 224, (3, 4, 6, 3), 200),
     'resnet50_st_sitrans': (1, KL, True, 256, 224, (3, 4, 6, 3), 200),
     SIZES: (6, KL_MINUS, True, 256, 224, (3, 4, 6, 3), 200),
@@ -106,7 +110,12 @@ def test_recipe_is_that_of_tables_3_and_5(name):
 def test_recipe_of_cifar_is_the_papers(name):
     cfg = load(name)
     assert (cfg.train_cfg.max_epochs, cfg.param_scheduler.T_max) == (500, 500)
-    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.type) == (64, 'SGD')
+    optimizer = dict(cfg.optim_wrapper.optimizer)
+    expected = {'type': 'SGD', 'lr': 0.05, 'momentum': 0.9, 'weight_decay': 1e-4, 'nesterov': True}
+    assert {name: optimizer[name] for name in expected} == expected
+    scheduler = cfg.param_scheduler
+    assert (scheduler.type, scheduler.convert_to_iter_based) == ('CosineAnnealingLR', True)
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 64
     classes = 100 if 'cifar100' in name else 10
     assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == classes
     assert cfg.train_dataloader.dataset.type == cfg.val_dataloader.dataset.type == f'CIFAR{classes}'
@@ -115,6 +124,10 @@ def test_recipe_of_cifar_is_the_papers(name):
     if hook is not None:
         expected = KL_MINUS if name.endswith('klminus') else KL
         assert hook.supervision.loss == {'type': expected}
+        assert (hook.num_subnets, hook.get('inputs')) == (1, None)
+    is_normalised = cfg.model.head.loss.type == 'mmst.LogitNormCrossEntropyLoss'
+    assert is_normalised == name.endswith('klminus')
+    assert cfg.test_dataloader.dataset.type == cfg.val_dataloader.dataset.type
 
 
 @pytest.mark.parametrize('name', VIT)
@@ -130,6 +143,31 @@ def test_recipe_of_the_transformer_is_the_papers(name):
     if hook is not None:
         assert (hook.num_subnets, hook.supervision.loss) == (6, {'type': KL_MINUS})
         assert hook.inputs.size_divisor == cfg.model.backbone.patch_size == 16
+        assert hook.inputs.min_ratio == 0.43
+        loss = {'type': 'mmst.LogitNormCrossEntropyLoss', 'label_smoothing': 0.1}
+        assert cfg.model.head.loss == loss
+        assert cfg.model.head.init_cfg.type == 'TruncNormal'
+
+
+def test_initial_weights_are_those_of_the_authors():
+    """N(0, sqrt(2 / (k k out))) for convolutions, N(0, 0.01) for the linear layer."""
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(load('resnet50_a1').model)
+    torch.manual_seed(0)
+    model.init_weights()
+    modules = dict(model.named_modules())
+    convolutions = [m for m in modules.values() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == 53
+    for layer in convolutions:
+        out, _, *kernel = layer.weight.shape
+        expected = math.sqrt(2 / (kernel[0] * kernel[1] * out))
+        assert layer.weight.std().item() == pytest.approx(expected, rel=0.03)
+    norms = [m for m in modules.values() if isinstance(m, nn.BatchNorm2d)]
+    assert all((m.weight == 1).all() and (m.bias == 0).all() for m in norms)
+    head = modules['head.fc']
+    assert head.weight.std().item() == pytest.approx(0.01, rel=0.01)
+    assert (head.bias == 0).all()
 
 
 @pytest.mark.parametrize('name', ['space1', 'space2', 'space3', 'space4', 'space5'])

@@ -9,13 +9,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from mmst.checkpoints import load_checkpoint
 from mmst.config import set_data_root
-
-CHOICES = (1, 2, 2, 1)
 
 
 def open_with_upstream(library, cfg, checkpoint):
@@ -32,19 +29,24 @@ def open_with_upstream(library, cfg, checkpoint):
     return open_model(cfg, checkpoint, device='cpu')
 
 
-def stimulative_model(cfg):
-    """The model of a config with the entry of stimulative training, with statistics of its own."""
-    model = copy.deepcopy(cfg.model)
-    model.backbone.update(type='mmst.STBackbone', wraps=model.backbone.type, choices=CHOICES)
-    model.backbone.init_cfg = None
-    if 'pretrained' in model:
-        model.pretrained = None
-    torch.manual_seed(0)
+STIMULATIVE = """
+_base_ = './{plain}'
+custom_imports = dict(imports=['mmst'], allow_failed_imports=False)
+model = dict(backbone=dict(
+    type='mmst.STBackbone', wraps='{wraps}', choices=(1, 2, 2, 1), init_cfg=None,
+    norm_eval=False, frozen_stages=-1))
+default_hooks = dict(stimulative=dict(
+    type='mmst.StimulativeHook', supervision=dict(type='mmst.GroundTruthSupervision')))
+"""
+
+
+def trained_model(config, checkpoint):
+    """The stimulative model of a config, with the weights of a training."""
+    cfg = Config.fromfile(config)
+    cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        built = MODELS.build(model)
-    for name, buffer in built.named_buffers():
-        if name.endswith('running_var'):
-            buffer.uniform_(0.1, 1.5)
+        built = MODELS.build(cfg.model)
+    built.load_state_dict(load_checkpoint(checkpoint)['state_dict'], strict=True)
     return built.eval()
 
 
@@ -65,19 +67,19 @@ def tensors(value):
 
 
 @pytest.fixture
-def saved(tiny, tmp_path):
-    """Upstream's config at tiny width, a stimulative model of it, and its training checkpoint."""
-    config, data = tiny
-    cfg = set_data_root(Config.fromfile(config), data)
+def saved(tiny, run_tool, tmp_path):
+    """Upstream's config at tiny width, a checkpoint of stimulative training, and its model."""
+    plain, data = tiny
+    cfg = set_data_root(Config.fromfile(plain), data)
     cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    model = stimulative_model(cfg)
-    hub = MessageHub('works-backwards')
-    hub.update_scalar('train/loss', 1.0)
-    meta = {'dataset_meta': {'classes': ('one', 'two')}, 'epoch': 1, 'iter': 2, 'seed': 0}
-    state = {'meta': meta, 'state_dict': model.state_dict(), 'message_hub': hub.state_dict()}
-    checkpoint = tmp_path / 'epoch_1.pth'
-    torch.save(state, checkpoint)
-    return cfg, checkpoint, model
+    config = plain.with_name(f'st_{plain.name}')
+    config.write_text(STIMULATIVE.format(plain=plain.name, wraps=cfg.model.backbone.type))
+    work_dir = tmp_path / 'run'
+    options = ('--max-iters', 1, '--no-validate', '--seed', 0, '--weights', 'none')
+    run_tool('train', config, '--data-root', data, '--work-dir', work_dir, *options)
+    checkpoint = work_dir / 'iter_1.pth'
+    assert {'optimizer', 'message_hub'} < load_checkpoint(checkpoint).keys()
+    return cfg, checkpoint, trained_model(config, checkpoint)
 
 
 def test_a_checkpoint_opens_in_the_plain_library(saved, request):
@@ -132,9 +134,10 @@ def test_a_detector_opens_where_mmst_is_not_imported(saved, tmp_path):
         env={name: value for name, value in os.environ.items() if name != 'PYTHONPATH'},
     )
     assert process.returncode == 0, process.stderr
-    assert process.stdout.splitlines()[-1] == "False ('one', 'two')"
+    dataset_meta = load_checkpoint(checkpoint)['meta']['dataset_meta']
+    assert process.stdout.splitlines()[-1] == f'False {dataset_meta["classes"]}'
     assert 'refused' in process.stdout.splitlines()
-    model.cfg, model.dataset_meta = cfg, {'classes': ('one', 'two')}
+    model.cfg, model.dataset_meta = cfg, dataset_meta
     wanted, got = inference_detector(model, str(image)).pred_instances, torch.load(results)
     assert len(wanted) > 0
     assert torch.equal(got['bboxes'], wanted.bboxes)
