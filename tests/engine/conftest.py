@@ -85,3 +85,11 @@ def same_draws(monkeypatch):
     monkeypatch.setattr(
         RandomSmallerInput, 'sample', lambda self, size_hw, **draw: tuple(s // 2 for s in size_hw)
     )
+
+
+@pytest.fixture(params=['ground truth', 'logits'])
+def hook(request):
+    """Settings of a hook whose subnets learn from either: passes before or after the main one."""
+    if request.param == 'ground truth':
+        return {}
+    return {'supervision': {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLMinusLoss'}}}

@@ -61,12 +61,12 @@ def test_subnets_run_in_the_main_networks_precision(make_classifier_runner, hook
 
 
 @pytest.mark.usefixtures('same_draws')
-def test_gradient_under_autocast_is_main_plus_subnets(make_classifier_runner, hook_config):
+def test_gradient_under_autocast_is_main_plus_subnets(make_classifier_runner, hook_config, hook):
     """Weights cast for a subnet are cached by autocast and used by the main network again."""
-    both = gradients(make_classifier_runner(hook_config(), max_iters=1, optim_wrapper=amp()))
+    both = gradients(make_classifier_runner(hook_config(**hook), max_iters=1, optim_wrapper=amp()))
     main = gradients(make_classifier_runner(None, max_iters=1, optim_wrapper=amp()))
     twice = gradients(
-        make_classifier_runner(hook_config(weight=2.0), max_iters=1, optim_wrapper=amp())
+        make_classifier_runner(hook_config(weight=2.0, **hook), max_iters=1, optim_wrapper=amp())
     )
     assert len(both) > 40
     for name, gradient in both.items():

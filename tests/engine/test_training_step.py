@@ -55,8 +55,8 @@ FIXED_NORM = {'norm_eval': True}
 
 
 @pytest.mark.usefixtures('same_draws')
-def test_accumulating_two_batches_is_one_doubled_batch(make_classifier_runner, hook_config):
-    hook = hook_config(num_subnets=2)
+def test_accumulating_two_batches_is_one_doubled_batch(make_classifier_runner, hook_config, hook):
+    hook = hook_config(num_subnets=2, **hook)
     halves = make_classifier_runner(
         hook, max_iters=2, backbone=FIXED_NORM, optim_wrapper=sgd(accumulative_counts=2)
     )

@@ -102,9 +102,9 @@ def test_pass_that_is_not_finite_on_one_rank_is_skipped_on_both(run):
         assert torch.isfinite(parameter).all(), name
 
 
-def test_synchronised_norm_is_that_of_one_process(run):
+def test_synchronised_norm_is_that_of_one_process(run, hook):
     """Norm layers in training mode, statistics over both ranks, for main network and subnets."""
-    data = {'model': 'classifier', 'indices': [0, 1, 2, 3]}
+    data = {'model': 'classifier', 'indices': [0, 1, 2, 3], 'hook': {'num_subnets': 2, **hook}}
     first, second = run('ranks', ranks=2, **data)
     (alone,) = run('alone', batch_size=4, **data)
     assert first['draws'] == second['draws'] == alone['draws']
