@@ -228,9 +228,12 @@ def test_subnets_that_the_network_has_not_are_refused(
     assert [path.name for path in out.iterdir()] == ['log']
 
 
-def test_a_checkpoint_that_is_no_local_file_is_refused(run_tool, tmp_path):
-    with pytest.raises(SystemExit, match=r'checkpoint must be a local file'):
-        run_tool('export_subnet', 'c.py', 'https://example.org/x.pth', 'out', '--depths', '1')
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+def test_a_checkpoint_that_is_no_local_file_is_refused(tiny, run_tool, tmp_path):
+    config, data = tiny
+    url, options = 'https://example.org/x.pth', ('--depths', DEPTHS, '--data-root', data)
+    with pytest.raises(SystemExit, match=f"checkpoint must be a local file, got '{url}'"):
+        run_tool('export_subnet', config, url, tmp_path / 'out', *options)
 
 
 @pytest.mark.parametrize(

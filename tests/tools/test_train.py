@@ -5,6 +5,8 @@ import pickle
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
 
 from mmst.checkpoints import load_checkpoint
 
@@ -105,11 +107,32 @@ def test_what_is_wrong_is_said_before_testing(tiny, run_tool, arguments, message
         run_tool('test', config, 'https://example.org/x.pth', '--data-root', data, *arguments)
 
 
+@pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
+@pytest.mark.parametrize(
+    ('state_dict', 'message'),
+    [
+        ({}, 'without tensors'),
+        ({'backbone.conv1.weight': torch.zeros(8, 3, 7, 7)}, 'must have the parameters of Faster'),
+    ],
+)
+def test_random_weights_are_not_evaluated(tiny, run_tool, tmp_path, state_dict, message):
+    config, data = tiny
+    torch.save({'state_dict': state_dict}, tmp_path / 'a.pth')
+    options = ('--data-root', data, '--work-dir', tmp_path / 'run')
+    with pytest.raises(SystemExit, match=message):
+        run_tool('test', config, tmp_path / 'a.pth', *options)
+
+
 @pytest.mark.parametrize('tiny', ['mmdet', 'mmseg', 'mmpretrain'], indirect=True)
 def test_time_augmentation_and_drawing_run(tiny, run_tool, tmp_path):
     config, data = tiny
+    cfg = Config.fromfile(config)
+    if 'pretrained' in cfg.model:
+        cfg.model.pretrained = None
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        state_dict = MODELS.build(cfg.model).state_dict()
     checkpoint = tmp_path / 'random.pth'
-    torch.save({'state_dict': {}, 'meta': {}}, checkpoint)
+    torch.save({'state_dict': state_dict, 'meta': {}}, checkpoint)
     common = ('--data-root', data, '--work-dir', tmp_path / 'run')
     # mmpretrain's hook cannot draw augmented batches.
     drawn = ('--show-dir', tmp_path / 'drawn') if 'mmdet' in config.stem else ()
