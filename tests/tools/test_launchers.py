@@ -77,6 +77,7 @@ default_hooks = dict(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without accelerators')
 @pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
 def test_two_ranks_train_and_test_without_accelerators(tiny, tmp_path):

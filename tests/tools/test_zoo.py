@@ -169,7 +169,7 @@ def quick_first(names, quick):
     'name',
     quick_first(
         [*PLAIN, *SGD, *map(stimulated, PLAIN), *map(stimulated, SGD)],
-        ['faster_rcnn_r50_st', 'fpn_cityscapes_r50_st'],
+        ['faster_rcnn_r50_st'],
     ),
 )
 def test_config_trains_and_validates_on_mini_data(run_tool, data, logged, tmp_path, name):
