@@ -20,7 +20,7 @@ from mmst.analysis import export, front_plot, onnx_export
 from mmst.analysis.subnet_cost import CostMeter, SubnetCost
 from mmst.analysis.subnet_search import Limits, search_key, search_subnets
 from mmst.checkpoints import CONVERT_SCHEME, safe_loading
-from mmst.checkpoints.write import file_sha256
+from mmst.checkpoints.write import file_sha256, write_whole
 
 
 def parse_args() -> argparse.Namespace:
@@ -145,8 +145,9 @@ def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Con
         repeats=args.repeats,
     )
     table, picture = (Path(args.out) / f'front.{suffix}' for suffix in ('csv', 'png'))
-    front_plot.write_front_csv(measured, metric, best, table)
-    front_plot.plot_front(measured, metric, best, picture, Path(args.config).stem)
+    write_whole(table, lambda file: front_plot.write_front_csv(measured, metric, best, file))
+    title = Path(args.config).stem
+    write_whole(picture, lambda file: front_plot.plot_front(measured, metric, best, file, title))
     print(f'chosen          {",".join(map(str, best.depths))}\nfront           {table}, {picture}')
     return best.depths
 

@@ -1,10 +1,5 @@
 # MobileNetV3 on CIFAR-10 with stimulative training: KL, one subnet, the same inputs.
-_base_ = './mobilenetv3_cifar10_ct.py'
+_base_ = ['./mobilenetv3_cifar10_ct.py', '../_base_/stimulative_logits.py']
 
 model = dict(backbone=dict(type='mmst.STBackbone', wraps='MobileNetV3'))
-default_hooks = dict(
-    stimulative=dict(
-        type='mmst.StimulativeHook',
-        num_subnets=1,
-        weight=1.0,
-        supervision=dict(type='mmst.LogitSupervision', loss=dict(type='mmst.KLDivLoss'))))
+default_hooks = dict(stimulative={{_base_.st_kl_hook}})

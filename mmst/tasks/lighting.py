@@ -9,6 +9,8 @@ from mmpretrain.datasets import Lighting
 
 from mmst.engine.registry import TRANSFORMS
 
+from .uint8_images import check_uint8_image
+
 __all__ = ['PCALighting']
 
 # Of ImageNet's pixels in [0, 255] (AlexNet, section 4.1); rows are blue, green, red.
@@ -49,12 +51,7 @@ class PCALighting(Lighting):
         Raises:
             ValueError: The image has another type, or not three channels.
         """
-        image = results['img']
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f'PCALighting needs images of shape (H, W, 3) and type uint8, got {image.shape} '
-                f'and {image.dtype}; put it before what makes them float or grey'
-            )
+        check_uint8_image('PCALighting', results['img'])
         results['img'] = results['img'].astype(np.float32)
         results = super().transform(results)
         results['img'] = results['img'].round().clip(0, 255).astype(np.uint8)

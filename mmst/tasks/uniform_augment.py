@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from mmengine.utils import is_seq_of
 
 from mmst.engine.registry import TRANSFORMS
+
+from .uint8_images import check_uint8_image
 
 try:
     import mmcv
@@ -129,12 +130,7 @@ class UniformAugment(RandAugment):
         Raises:
             ValueError: The image has another type, or not three channels.
         """
-        image = results['img']
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f'UniformAugment needs images of shape (H, W, 3) and type uint8, got {image.shape} '
-                f'and {image.dtype}; put it before what makes them float or grey'
-            )
+        check_uint8_image('UniformAugment', results['img'])
         return super().transform(results)
 
 
