@@ -48,6 +48,10 @@ def report(converted: ConvertedCheckpoint, file: Path) -> None:
     if converted.architecture.bottleneck and 'style' not in converted.meta['backbone']:
         print('  (where blocks stride is not told: of style pytorch, unless its config says caffe)')
     print(f'architecture: {converted.architecture.name}, backbone=dict({backbone})')
+    if 'base_width' in converted.meta['backbone']:
+        print('  (base_width is called width_per_group in mmpretrain and mmpose)')
+    if converted.meta['norm_eps'] is None:
+        print('  (epsilon of BatchNorm is not told: of 1e-5, unless its config says otherwise)')
     for reason in dict.fromkeys(converted.left_out.values()):
         names = [name for name, why in converted.left_out.items() if why == reason]
         print(f'left out: {", ".join(names)} ({reason})')

@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 
 from mmst import config as edit  # importing mmst registers everything
 from mmst.analysis import export, front_plot, onnx_export
-from mmst.analysis.subnet_cost import CostMeter, SubnetCost
+from mmst.analysis.subnet_cost import CostMeter, SubnetCost, check_repeats
 from mmst.analysis.subnet_search import Limits, search_key, search_subnets
 from mmst.checkpoints import CONVERT_SCHEME, safe_loading
 from mmst.checkpoints.write import file_sha256, write_whole
@@ -70,9 +70,8 @@ def parse_args() -> argparse.Namespace:
     how.add_argument(
         '--repeats',
         type=int,
-        default=10,
         metavar='N',
-        help='runs of each network to measure latency from (default: %(default)s)',
+        help='runs of each network to measure latency from (default: 10, and more for a second)',
     )
     how.add_argument(
         '--onnx',
@@ -101,8 +100,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         args.limits = Limits(args.max_flops, args.max_latency, args.max_candidates)
         front_plot.check_matplotlib()
     edit.check_recalibrate(args.recalibrate)
-    if args.repeats < 1:
-        raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
+    check_repeats(args.repeats)
     if args.onnx:
         onnx_export.check_onnx_installed()
     if Path(args.out).exists() and not Path(args.out).is_dir():
@@ -121,12 +119,13 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
     edit.prepare_subnet_test(cfg)
     edit.set_work_dir(cfg, str(Path(args.out) / 'log'), args.config)
     edit.apply_library_defaults(cfg, persistent_workers=False)
+    edit.check_data_files(cfg, ('test_dataloader',))
+    named = edit.NAMED_WEIGHTS.get(args.checkpoint)
+    location = args.checkpoint if named is None else named.source
+    if '://' in location:
+        raise ValueError(f'checkpoint must be a local file, got {location!r}; download it')
     edit.set_checkpoint(cfg, args.checkpoint)
     args.file = cfg.load_from.removeprefix(CONVERT_SCHEME)
-    if '://' in args.file:
-        raise ValueError(f'checkpoint must be a local file, got {args.file!r}; download it')
-    edit.check_data_files(cfg, ('test_dataloader',))
-    edit.check_checkpoint(cfg)
     return edit.set_launcher(cfg, 'none'), base
 
 
@@ -173,7 +172,6 @@ def run(args: argparse.Namespace) -> None:
     cfg, base = prepare(args)
     with safe_loading(args.checkpoint):
         runner = edit.build_runner(cfg)
-        edit.check_parameters(runner)
         runner.load_or_resume()
     meter = CostMeter(runner)
     depths = args.depths or choose(args, runner, meter, base)

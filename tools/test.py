@@ -84,11 +84,12 @@ def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
         pin_memory=not args.no_pin_memory,
         persistent_workers=not args.no_persistent_workers,
     )
-    edit.set_checkpoint(cfg, args.checkpoint)
     _apply_options(cfg, args)
     edit.check_data_files(cfg, ('test_dataloader',))
-    edit.check_checkpoint(cfg)
     output = edit.set_output(cfg, args.out, args.out_item, args.dump)
+    edit.set_checkpoint(cfg, args.checkpoint)
+    if args.tta:
+        edit.enable_tta(cfg)  # puts another model around
     return edit.set_launcher(cfg, args.launcher, args.local_rank), output
 
 
@@ -101,8 +102,6 @@ def _apply_options(cfg: Config, args: argparse.Namespace) -> None:
         raise ValueError('--recalibrate needs --depths: the full network has its own statistics')
     if args.amp:
         cfg.test_cfg.fp16 = True
-    if args.tta:
-        edit.enable_tta(cfg)
     if args.show or args.show_dir:
         edit.set_visualization(
             cfg,
@@ -121,10 +120,6 @@ def main() -> None:
         sys.exit(f'{type(error).__name__}: {error}')
     with safe_loading(args.checkpoint):
         runner = edit.build_runner(cfg)
-        try:
-            edit.check_parameters(runner)
-        except ValueError as error:
-            sys.exit(f'ValueError: {error}')
         output.register(runner, cfg)
         if args.depths is not None:
             metrics = edit.run_subnet_test(runner, args.depths, args.recalibrate)

@@ -113,7 +113,7 @@ def within_flops(
             raise ValueError(
                 f'--max-candidates {max_candidates} is less than the number of subnets to '
                 f'evaluate, of {space.size} in the space of choices {space.choices}; raise it, '
-                'lower --max-flops, or narrow the space: --cfg-options '
+                'give a lower --max-flops, or narrow the space: --cfg-options '
                 'model.backbone.choices=[...], for a plain backbone with '
                 'model.backbone.type=mmst.STBackbone and model.backbone.wraps=TYPE'
             )
@@ -146,7 +146,7 @@ class Results:
                 record = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            if record.pop('key') == self.key:
+            if isinstance(record, dict) and record.pop('key', None) == self.key:
                 depths = tuple(record.pop('depths'))
                 found[depths] = Candidate(depths, **record)
         return found

@@ -81,6 +81,7 @@ def _plot_panel(
         place = (getattr(one, cost), one.metrics[metric.name])
         axis.annotate(name, place, (3, 4), textcoords='offset points', fontsize='x-small')
     axis.grid(alpha=0.3)
+    axis.margins(x=0.12)  # for the names
 
 
 def _front(measured: Sequence[Candidate], metric: Metric, cost: str) -> list[Candidate]:

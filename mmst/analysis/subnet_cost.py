@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,17 @@ from mmst.config import find_backbone, inner_model
 from mmst.core import DepthCost, active_subnet, residual_stages
 from mmst.core.space import Subnet
 
-__all__ = ['CostMeter', 'Latency', 'SubnetCost', 'count_flops', 'example_input', 'measure_latency']
+__all__ = [
+    'CostMeter',
+    'Latency',
+    'SubnetCost',
+    'check_repeats',
+    'count_flops',
+    'example_input',
+    'measure_latency',
+]
+
+LEAST_REPEATS, LEAST_SECONDS = 10, 1.0
 
 Forward = Callable[[], Any]
 
@@ -74,7 +85,7 @@ class CostMeter:
         self.data = example_input(self.model, runner)
         self.flops, self.counted = count_flops(self.model, self.backbone, self.data)
 
-    def measure(self, depths: Sequence[int], repeats: int) -> SubnetCost:
+    def measure(self, depths: Sequence[int], repeats: int | None = None) -> SubnetCost:
         """Returns what the subnet of these depths costs."""
         with active_subnet(self.backbone, depths):
             parameters = _count_parameters(self.model)
@@ -132,7 +143,7 @@ def count_flops(
 
 
 def measure_latency(
-    forward: Forward, backbone: nn.Module, depths: Sequence[int], repeats: int = 10
+    forward: Forward, backbone: nn.Module, depths: Sequence[int], repeats: int | None = None
 ) -> Latency:
     """Times the whole network and a subnet in turn, so that what drifts meets both alike.
 
@@ -140,16 +151,18 @@ def measure_latency(
         forward: Runs the model once.
         backbone: Backbone of the model.
         depths: Leading blocks kept in each stage.
-        repeats: How often each is timed.
+        repeats: How often each is timed. Defaults to 10 times, and to more for a second in all.
 
     Raises:
         ValueError: ``repeats`` is less than 1.
     """
-    if repeats < 1:
-        raise ValueError(f'--repeats must be at least 1, got {repeats}')
+    check_repeats(repeats)
+    least, seconds = (LEAST_REPEATS, LEAST_SECONDS) if repeats is None else (repeats, 0.0)
     full = [len(stage) for stage in residual_stages(backbone)]
     times: dict[str, list[float]] = {'full': [], 'subnet': []}
-    for repeat in range(-1, repeats):
+    for repeat in itertools.count(-1):
+        if repeat >= least and sum(map(sum, times.values())) >= seconds:
+            break
         # Which of them is first changes, for what the second finds in the caches.
         for name in ('full', 'subnet') if repeat % 2 else ('subnet', 'full'):
             with active_subnet(backbone, depths if name == 'subnet' else full):
@@ -162,6 +175,12 @@ def measure_latency(
         subnet_ms=1000 * statistics.median(times['subnet']),
         ratio=statistics.median(part / whole for whole, part in pairs),
     )
+
+
+def check_repeats(repeats: int | None) -> None:
+    """Raises ValueError if a number of runs is less than 1; None stands for the default."""
+    if repeats is not None and repeats < 1:
+        raise ValueError(f'--repeats must be at least 1, got {repeats}')
 
 
 @torch.no_grad()

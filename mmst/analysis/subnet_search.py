@@ -58,7 +58,7 @@ def search_subnets(
     key: dict[str, Any],
     metric: str | None = None,
     recalibrate: int | None = None,
-    repeats: int = 10,
+    repeats: int | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[list[Candidate], Metric, Candidate]:
     """Evaluates the subnets of a network that satisfy a limit; those finished before are not again.
@@ -72,7 +72,7 @@ def search_subnets(
         key: What tells these results from others in the file (checkpoint, settings).
         metric: What to compare by, see :func:`mmst.analysis.front.choose_metric`.
         recalibrate: See :func:`mmst.config.run_subnet_test`.
-        repeats: How often each latency is measured.
+        repeats: See :func:`mmst.analysis.subnet_cost.measure_latency`.
         log: Takes a line for each candidate.
 
     Returns:
@@ -110,7 +110,7 @@ def search_subnets(
 
 
 def search_key(
-    meter: CostMeter, checkpoint: str, settings: str, recalibrate: int | None, repeats: int
+    meter: CostMeter, checkpoint: str, settings: str, recalibrate: int | None, repeats: int | None
 ) -> Any:
     """Returns what results depend on: checksums, batches, and where latency was measured."""
     smallest = candidates(meter.backbone).smallest.depths
@@ -134,7 +134,7 @@ def _candidates(meter: CostMeter, limits: Limits) -> list[tuple[int, ...]]:
     return within_flops(space, meter.flops, limit, limits.max_candidates)
 
 
-def _measured(meter: CostMeter, depths: tuple[int, ...], repeats: int) -> Candidate:
+def _measured(meter: CostMeter, depths: tuple[int, ...], repeats: int | None) -> Candidate:
     cost = meter.measure(depths, repeats)
     return Candidate(
         depths=depths,

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ['ResNetArchitecture', 'check_tensors', 'read_architecture']
+__all__ = ['ResNetArchitecture', 'check_tensors', 'check_values', 'read_architecture']
 
 # (bottleneck blocks, blocks of each stage) -> depth
 _DEPTHS = {
@@ -78,14 +78,19 @@ class ResNetArchitecture:
         """Channels of the last stage, which a linear layer takes."""
         return self.base_channels * 2 ** (len(self.blocks) - 1) * (4 if self.bottleneck else 1)
 
-    def config(self) -> dict[str, Any]:
+    def config(self, width_name: str = 'base_width') -> dict[str, Any]:
         """Entry of an OpenMMLab config that builds it.
 
-        The width of a ResNeXt is left out: mmpretrain and mmpose call it ``width_per_group``,
-        mmdet and mmseg ``base_width``, and all have 4 by default.
+        Args:
+            width_name: What a ResNeXt's channels of a group are called, if they are not the usual
+                4: ``'base_width'`` in mmdet and mmseg, ``'width_per_group'`` in mmpretrain and
+                mmpose.
         """
         usual = {'groups': 1, 'base_channels': 64, 'stem_channels': 64, 'in_channels': 3}
         special = {key: getattr(self, key) for key in usual if getattr(self, key) != usual[key]}
+        width = self.width // self.groups
+        if self.groups > 1 and width != 4:
+            special[width_name] = width
         return {'type': self.type, 'depth': self.depth, **special}
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
@@ -204,6 +209,20 @@ def check_tensors(state_dict: Mapping[str, Tensor], architecture: ResNetArchitec
             f'the backbone must have the tensors of a {architecture.name} and no others, got '
             f'{"; ".join(problems)}{_guess(foreign, missing)}'
         )
+
+
+def check_values(state_dict: Mapping[str, Tensor]) -> None:
+    """Raises ValueError unless all tensors but norm layers' counters are finite and floating."""
+    values = {k: v for k, v in state_dict.items() if not k.endswith('num_batches_tracked')}
+    for what, names in (
+        ('floating-point numbers', [k for k, v in values.items() if not v.is_floating_point()]),
+        ('finite', [k for k, v in values.items() if not v.float().isfinite().all()]),
+    ):
+        if names:
+            raise ValueError(
+                f'the weights must be {what}, got others in {len(names)} tensors (first: '
+                f'{names[0]}); its training diverged, or it is quantised; take another checkpoint'
+            )
 
 
 def _depth(bottleneck: bool, blocks: tuple[int, ...]) -> int:

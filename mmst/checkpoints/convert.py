@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mmst.version import __version__
 
-from .architecture import ResNetArchitecture, check_tensors, read_architecture
+from .architecture import ResNetArchitecture, check_tensors, check_values, read_architecture
+from .config_text import backbone_settings
 from .layouts import find_layout, to_openmmlab
 from .source import Source, read_source
 from .write import file_sha256
@@ -32,6 +33,10 @@ __all__ = [
 TARGETS = ('backbone', 'mmpretrain')
 # Networks of timm that compute something else with the keys and shapes of a plain ResNet.
 _NAMESAKES = {'resnetaa': 'averages before it strides', 'resnetblur': 'blurs before it strides'}
+
+
+_EPS = 1e-5  # of BatchNorm, in all these libraries
+_USUAL = {'strides': (1, 2, 2, 2), 'dilations': (1, 1, 1, 1)}  # of the stages
 
 
 @dataclass(frozen=True)
@@ -106,13 +111,14 @@ def convert_source(source: Source, layout: str = 'auto', to: str = 'auto') -> Co
         )
     to = to if to != 'auto' else 'mmpretrain' if linear else 'backbone'
     kept = {**{f'backbone.{name}': value for name, value in backbone.items()}, **linear}
+    check_values(kept)
     return ConvertedCheckpoint(
         # Copies: a view would be written with all that it is a view of.
         state_dict={
             name: value.detach().clone()
             for name, value in (kept if to == 'mmpretrain' else backbone).items()
         },
-        meta=_meta(source, found, architecture),
+        meta=_meta(source, found, architecture, to),
         layout=found,
         architecture=architecture,
         to=to,
@@ -158,38 +164,51 @@ def _left_out(
     return {**left, **dict.fromkeys(source.others, 'beside the weights')}
 
 
-def _meta(source: Source, layout: str, architecture: ResNetArchitecture) -> dict[str, Any]:
-    backbone = architecture.config()
-    style = 'pytorch' if 'openmmlab' not in layout else _found_style(source)
-    if style and architecture.bottleneck:
-        backbone['style'] = style
+def _meta(source: Source, layout: str, architecture: ResNetArchitecture, to: str) -> dict[str, Any]:
+    told = _told(source, layout)
+    if not architecture.bottleneck:
+        told.pop('style', None)
+    eps = told.pop('norm_eps', None)
     return {
         'source': source.file.name,
         **({'source_sha256': file_sha256(source.file)} if source.file.is_file() else {}),
         'layout': layout,
         'architecture': architecture.name,
-        'backbone': backbone,
+        'backbone': {
+            **architecture.config('width_per_group' if to == 'mmpretrain' else 'base_width'),
+            **told,
+            **({} if eps in (None, _EPS) else {'norm_cfg': {'type': 'BN', 'eps': eps}}),
+        },
+        'norm_eps': eps,
         'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d'),
         'mmst_version': __version__,
     }
 
 
-def _found_style(source: Source) -> str | None:
-    """Style of the backbone (where a block strides), if a checkpoint's meta or name tells it.
+def _told(source: Source, layout: str) -> dict[str, Any]:
+    """What is known of the backbone that its weights do not show; unknown entries are missing.
 
-    The weights do not. OpenMMLab's runners save the text of the config; the text is searched, not
-    executed. Published backbones of style caffe are called so, or ``msra``.
+    Its ``style`` (where a block strides), strides and dilations that are not the usual ones, and
+    ``norm_eps``. OpenMMLab's runners save the text of the config. Without that, published backbones
+    of style caffe are called so, or ``msra``.
     """
-    meta = source.meta
-    backbone = meta.get('backbone')
-    if isinstance(backbone, Mapping) and backbone.get('style'):
-        return backbone['style']
-    texts = (meta.get('cfg'), meta.get('config'))
-    pattern = r"""\bstyle['"]?\s*[=:]\s*['"](caffe|pytorch)['"]"""
-    styles = {style for text in texts if text for style in re.findall(pattern, str(text))}
-    if styles:
-        return styles.pop() if len(styles) == 1 else None
-    return 'caffe' if re.search('caffe|msra', source.file.name.lower()) else None
+    if 'openmmlab' not in layout:
+        return {'style': 'pytorch', 'norm_eps': _EPS}
+    ours = source.meta.get('backbone')  # of a file that was converted before
+    if isinstance(ours, Mapping):
+        told = {key: ours[key] for key in ('style', *_USUAL) if key in ours}
+        return {**told, 'norm_eps': source.meta.get('norm_eps')}
+    settings = backbone_settings(source.meta)
+    if settings is None:
+        named = re.search('caffe|msra', source.file.name.lower())
+        return {'style': 'caffe'} if named else {}
+    norm = settings.get('norm_cfg')
+    shape = {key: tuple(settings.get(key) or usual) for key, usual in _USUAL.items()}
+    return {
+        'style': settings.get('style') or 'pytorch',
+        **{key: value for key, value in shape.items() if value != _USUAL[key]},
+        'norm_eps': norm.get('eps', _EPS) if isinstance(norm, Mapping) else _EPS,
+    }
 
 
 def check_namesake(source: Source) -> None:

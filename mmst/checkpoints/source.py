@@ -22,6 +22,7 @@ __all__ = ['Source', 'read_source', 'source_of']
 _WEIGHTS = ('state_dict', 'model', 'model_state_dict', 'net', 'network')
 _AVERAGES = ('state_dict_ema', 'model_ema', 'ema', 'ema_model')
 _PREFIXES = ('module.', '_orig_mod.')
+_COUNTER = 'n_averaged'  # of torch's AveragedModel, in which torchvision keeps its average
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def source_of(
             f'(its entries: {_listed(content)})'
         )
     others = [str(name) for name in content if name != found] if found else []
+    tensors.pop(_COUNTER, None)
     others += [str(name) for name in state_dict if name not in tensors]
     if isinstance(content.get('meta'), Mapping):
         meta = dict(content['meta'])

@@ -62,8 +62,16 @@ def write_checkpoint(checkpoint: dict[str, Any], target: str | PathLike[str], na
 
     Returns:
         The file.
+
+    Raises:
+        ValueError: The file is called ``.safetensors``.
     """
     path = Path(target)
+    if path.suffix == '.safetensors':
+        raise ValueError(
+            f"DST must not be called .safetensors, got {str(target)!r}: it is written in torch's "
+            'format, which OpenMMLab reads; call it .pth'
+        )
     is_folder = path.is_dir() or str(target).endswith(('/', os.sep))
 
     def write(partial: Path) -> Path | None:

@@ -7,7 +7,7 @@ from .bare import (
     remove_pretrained,
     remove_surroundings,
 )
-from .checkpoint import check_parameters, set_checkpoint
+from .checkpoint import set_checkpoint
 from .data import check_data_files, set_data_root
 from .image_folders import read_image_folders
 from .launch import build_runner, set_launcher
@@ -53,7 +53,6 @@ __all__ = [
     'build_runner',
     'check_checkpoint',
     'check_data_files',
-    'check_parameters',
     'check_recalibrate',
     'check_training',
     'default_recalibrate',

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 
 from mmst.checkpoints import (
     CONVERT_SCHEME,
     ConvertedCheckpoint,
-    check_namesake,
+    Source,
     convert_source,
-    load_checkpoint,
     read_source,
+    safe_loading,
 )
 
-from .fit import build_backbone, check_kind, missing_tensors, read_by_mmengine
+from .fit import build_backbone, build_model, check_kind, check_model, read_by_mmengine
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
-from .subnet_eval import inner_model
 from .walk import type_name
 
-__all__ = ['check_parameters', 'set_checkpoint']
+__all__ = ['set_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
-    """Chooses the weights of the whole model, in place.
+    """Chooses the weights of the whole model, in place, and tries whether they fit it.
 
     Args:
         cfg: Config of any model.
@@ -38,79 +38,68 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
         ``cfg``.
 
     Raises:
-        FileNotFoundError: The file of a name is missing.
-        ValueError: The file has no weights of the model's backbone, or does not fit it.
+        FileNotFoundError: The file is missing.
+        UntrustedCheckpointError: Reading it would run code.
+        ValueError: It is damaged, or does not fit the model.
     """
-    cfg.load_from, cfg.resume = checkpoint, False
-    backbone = (cfg.get('model') or {}).get('backbone')
-    named = NAMED_WEIGHTS.get(checkpoint)
-    if named is not None:
-        _check_classifier(cfg, f'{checkpoint!r} names a classifier')
-        check_plain_resnet50(backbone, checkpoint)
-        cfg.load_from = named.source
-        if not named.is_file:
-            cfg.load_from = f'{CONVERT_SCHEME}{named.source}'
-            return cfg
-        if not Path(named.source).is_file():
-            raise FileNotFoundError(
-                f'CHECKPOINT {checkpoint!r} is the file {named.source!r}, which does not exist; '
-                f'{named.remedy}'
-            )
-    file = cfg.load_from
-    if backbone is None or not Path(file).is_file():
-        return cfg
-    direct = read_by_mmengine(file)
-    if direct is None or not direct[1]:  # not a whole model of OpenMMLab
-        _check_converted(cfg, file)
-        cfg.load_from = f'{CONVERT_SCHEME}{file}'
+    cfg.load_from, cfg.resume = _location(cfg, checkpoint), False
+    if '://' not in cfg.load_from:
+        source = read_source(cfg.load_from)
+        if _is_own(cfg, source):
+            converted = _as_resnet(source)
+        else:
+            converted = _as_classifier(cfg, source)
+            cfg.load_from = f'{CONVERT_SCHEME}{cfg.load_from}'
+        if converted is not None and 'backbone' in cfg.model:
+            backbone = build_backbone(cfg, cfg.model.backbone)
+            check_kind(backbone, converted, 'CHECKPOINT', checkpoint)
+    with safe_loading(checkpoint):
+        content = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
+    check_model(build_model(cfg), content, checkpoint)
     return cfg
 
 
-def check_parameters(runner: Runner) -> None:
-    """Checks that a local checkpoint has every parameter that the model trains.
-
-    mmengine would only print what is missing, and leave it random. Frozen parameters may be
-    missing: some models load theirs from elsewhere.
-
-    Args:
-        runner: A runner whose ``load_from`` is set, before it loads.
-
-    Raises:
-        ValueError: Parameters are missing, or have another shape.
-    """
-    file = runner.cfg.load_from
-    if '://' in file:
-        return
-    content = load_checkpoint(file)
-    state_dict = content.get('state_dict', content) if isinstance(content, dict) else {}
-    found = {name.removeprefix('module.'): value for name, value in state_dict.items()}
-    trained = {n: p for n, p in inner_model(runner).named_parameters() if p.requires_grad}
-    missing = [
-        name
-        for name, parameter in trained.items()
-        if getattr(found.get(name), 'shape', None) != parameter.shape
-    ]
-    if missing:
-        raise ValueError(
-            f'CHECKPOINT {file!r} must have the parameters of {type(inner_model(runner)).__name__}'
-            f', got none, or one of another shape, for {len(missing)} of {len(trained)} (first: '
-            f'{missing[0]}); give the config that it was trained with'
+def _location(cfg: Config, checkpoint: str) -> str:
+    """A local file or a URL."""
+    named = NAMED_WEIGHTS.get(checkpoint)
+    if named is None:
+        return checkpoint
+    _check_classifier(cfg, f'{checkpoint!r} names a classifier')
+    check_plain_resnet50(cfg.model.backbone, checkpoint)
+    if not named.is_file:
+        return f'{CONVERT_SCHEME}{named.source}'
+    if not Path(named.source).is_file():
+        raise FileNotFoundError(
+            f'CHECKPOINT {checkpoint!r} is the file {named.source!r}, which does not exist; '
+            f'{named.remedy}'
         )
+    return named.source
 
 
-def _check_classifier(cfg: Config, what: str) -> ConfigDict:
-    head = (cfg.get('model') or {}).get('head')
-    if library_of(cfg).scope != 'mmpretrain' or not head:
+def _is_own(cfg: Config, source: Source) -> bool:
+    """Whether mmengine finds a whole model of OpenMMLab in a file."""
+    if 'backbone' not in cfg.model:
+        return True
+    direct = read_by_mmengine(str(source.file))
+    return direct is not None and bool(direct[1])
+
+
+def _as_resnet(source: Source) -> ConvertedCheckpoint | None:
+    with suppress(ValueError):
+        return convert_source(source, to='backbone')
+    return None
+
+
+def _check_classifier(cfg: Config, what: str) -> None:
+    if library_of(cfg).scope != 'mmpretrain' or not cfg.model.get('head'):
         raise ValueError(
             f"CHECKPOINT must be a checkpoint of the config's {type_name(cfg.model)}, and "
             f'{what}; train one that starts from it: tools/train.py CONFIG --weights ...'
         )
-    return head
 
 
-def _check_converted(cfg: Config, file: str) -> None:
-    source = read_source(file)
-    check_namesake(source)
+def _as_classifier(cfg: Config, source: Source) -> ConvertedCheckpoint:
+    file = str(source.file)
     try:
         converted = convert_source(source, to='mmpretrain')
     except ValueError as error:
@@ -119,23 +108,5 @@ def _check_converted(cfg: Config, file: str) -> None:
             f'classifier that can be converted, got {file!r} without weights of a backbone '
             f'(backbone.*); as a classifier: {error}'
         ) from None
-    head = _check_classifier(cfg, f'{file!r} holds a {converted.architecture.name} classifier')
-    backbone = build_backbone(cfg, cfg.model.backbone)
-    check_kind(backbone, converted, 'CHECKPOINT', file)
-    problems = missing_tensors(backbone, _backbone_of(converted))
-    classes = len(converted.state_dict['head.fc.weight'])
-    if head.get('num_classes') not in (None, classes):
-        problems.append(f'it has {classes} classes, and the config {head.num_classes}')
-    if problems:
-        raise ValueError(
-            f'CHECKPOINT {file!r} does not fit the model: it holds a {converted.architecture.name} '
-            f'in the layout of {converted.layout}; {problems[0]}; give the config of that network'
-        )
-
-
-def _backbone_of(converted: ConvertedCheckpoint) -> dict:
-    return {
-        name.removeprefix('backbone.'): value
-        for name, value in converted.state_dict.items()
-        if name.startswith('backbone.')
-    }
+    _check_classifier(cfg, f'{file!r} holds a {converted.architecture.name} classifier')
+    return converted

@@ -1,23 +1,31 @@
-"""Whether the weights in a file fit the backbone of a config."""
+"""Whether the weights in a file fit the backbone, or the whole model, of a config."""
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmst.checkpoints import ConvertedCheckpoint, UntrustedCheckpointError, load_checkpoint
 
 __all__ = [
     'build_backbone',
+    'build_model',
     'check_kind',
+    'check_model',
     'foreign_tensors',
     'misfit',
     'missing_tensors',
     'read_by_mmengine',
 ]
+
+_STATISTICS = ('running_mean', 'running_var')
 
 
 def read_by_mmengine(file: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -75,7 +83,8 @@ def check_kind(
 ) -> None:
     """Raises ValueError for differences that the tensors a backbone needs do not show.
 
-    A ResNet-101 has all those of a ResNet-50, and no tensor tells where a block strides.
+    A ResNet-101 has all those of a ResNet-50, and no tensor tells where a block strides or which
+    epsilon its norm layers add. What a file does not tell is not compared.
     """
     depth, needed_depth = converted.architecture.depth, getattr(backbone, 'depth', None)
     if needed_depth not in (None, depth):
@@ -90,6 +99,64 @@ def check_kind(
             f'{argument} {file!r} is of a backbone of style {style!r} (where a block strides), and '
             f'the config has style {needed!r}; set model.backbone.style={style} with --cfg-options'
         )
+    eps = converted.meta['norm_eps']
+    others = {layer.eps for layer in backbone.modules() if isinstance(layer, _BatchNorm)} - {eps}
+    if eps is not None and others:
+        raise ValueError(
+            f'{argument} {file!r} is of a backbone whose BatchNorm adds an epsilon of {eps:g}, and '
+            f"the config's adds {others.pop():g}; set model.backbone.norm_cfg.eps={eps:g} with "
+            '--cfg-options'
+        )
+
+
+def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> None:
+    """Raises ValueError unless a checkpoint fits a whole model; mmengine would only log that.
+
+    It fits if it has all parameters and norm statistics of the model, in their shapes, and no
+    further weights of the backbone. A part of the model that is not trained may be missing, for
+    such parts are loaded from elsewhere (the teacher of a distillation), but for the backbone.
+
+    Args:
+        model: The model; gets the weights.
+        checkpoint: What mmengine would load.
+        file: Where it is from.
+    """
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
+    loaded._metadata = getattr(state_dict, '_metadata', {})  # by which layers read older versions
+    try:
+        missing, unexpected = model.load_state_dict(loaded, strict=False)
+    except RuntimeError as error:  # a tensor has another shape
+        problem = ' '.join(str(error).split()).partition(': ')[2]
+    else:
+        missing = [name for name in missing if name in _necessary(model)]
+        foreign = [n for n in unexpected if n.startswith('backbone.') and _is_weight(loaded[n])]
+        if not missing and not foreign:
+            return
+        which, names = ('misses', missing) if missing else ('has in excess', foreign)
+        problem = f'it {which} {len(names)} tensors (first: {names[0]})'
+    raise ValueError(
+        f'CHECKPOINT {file!r} does not fit the {type(model).__name__} of the config: {problem}; '
+        'give the config that it was trained with'
+    )
+
+
+def _necessary(model: nn.Module) -> set[str]:
+    """Parameters and norm statistics that no initial value can stand in for."""
+    elsewhere = tuple(
+        f'{name}.'
+        for name, part in model.named_children()
+        if name != 'backbone' and not any(p.requires_grad for p in part.parameters())
+    )
+    statistics = (
+        n for n, _ in model.named_buffers() if n.endswith(('running_mean', 'running_var'))
+    )
+    names = {*(name for name, _ in model.named_parameters()), *statistics}
+    return {name for name in names if not name.startswith(elsewhere)}
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _shape(tensor: Tensor | None) -> tuple[int, ...] | str:
@@ -98,6 +165,17 @@ def _shape(tensor: Tensor | None) -> tuple[int, ...] | str:
 
 def build_backbone(cfg: Config, backbone: ConfigDict) -> nn.Module:
     """Builds the backbone of a config, to see its keys and attributes."""
+    return _build(cfg, {**backbone, 'init_cfg': None})
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Builds the model of a config, to try whether weights fit it."""
+    preprocessor = cfg.get('data_preprocessor')
+    defaults = {} if preprocessor is None else {'data_preprocessor': preprocessor}
+    return _build(cfg, {**defaults, **cfg.model})
+
+
+def _build(cfg: Config, module: Mapping[str, Any]) -> nn.Module:
     scope = cfg.model.get('_scope_') or cfg.get('default_scope')
     with MODELS.switch_scope_and_registry(scope) as registry:
-        return registry.build({**backbone, 'init_cfg': None})
+        return registry.build(ConfigDict(copy.deepcopy(module)))

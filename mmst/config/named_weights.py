@@ -17,12 +17,10 @@ class NamedWeights:
 
     Attributes:
         source: A file, relative to the working directory, or a URL that mmengine downloads.
-        description: What they are.
         remedy: How to get the file.
     """
 
     source: str
-    description: str
     remedy: str = ''
 
     @property
@@ -32,18 +30,16 @@ class NamedWeights:
 
 
 NAMED_WEIGHTS = {
-    'base': NamedWeights('torchvision://resnet50', "torchvision's first release (V1)"),
-    'tnr': NamedWeights('torchvision://resnet50.imagenet1k_v2', "torchvision's new recipe (V2)"),
+    'base': NamedWeights('torchvision://resnet50'),
+    'tnr': NamedWeights('torchvision://resnet50.imagenet1k_v2'),
     'timm': NamedWeights(
         'checkpoints/resnet50_timm.pth',
-        "timm's resnet50.a1_in1k",
         'download it with: curl -L --create-dirs -o checkpoints/resnet50_timm.pth '
         'https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/'
         'resnet50_a1_0-14fe96d1.pth',
     ),
     'st': NamedWeights(
         'checkpoints/resnet50_st.pth',
-        'ResNet-50 after stimulative pre-training',
         "convert the authors' release with: python tools/convert_checkpoint.py RELEASE "
         'checkpoints/resnet50_st.pth',
     ),

@@ -93,6 +93,21 @@ def test_whole_network_and_subnet_are_timed_in_turn(monkeypatch):
         assert len(backbone.layer1) == 2
 
 
+@pytest.mark.parametrize(('ms', 'pairs'), [(1, 334), (1000, 10)])
+def test_short_runs_are_timed_for_a_second(ms, pairs, monkeypatch):
+    backbone = torchvision.models.resnet18(weights=None)
+    times = []
+
+    def forward():
+        kept = len([b for b in backbone.layer1 if type(b).__name__ == 'BasicBlock'])
+        times.append(kept * ms / 1000)
+
+    monkeypatch.setattr(subnet_cost.time, 'perf_counter', lambda: sum(times))
+    latency = measure_latency(forward, backbone, (1, 2, 2, 2))
+    assert len(times) == 2 * (1 + pairs)
+    assert latency.ratio == pytest.approx(0.5)
+
+
 def test_no_run_is_refused():
     with pytest.raises(ValueError, match=r'--repeats must be at least 1, got 0'):
         measure_latency(lambda: None, torchvision.models.resnet18(weights=None), DEPTHS, 0)

@@ -6,7 +6,8 @@ from torch.testing import assert_close
 
 from mmst.checkpoints import convert_checkpoint
 
-CHANNELS = {18: 512, 34: 512, 50: 2048, 101: 2048}
+CHANNELS = {18: 512, 34: 512, 50: 2048, 101: 2048, 152: 2048}
+DEPTHS = [18, 34, 50, 101, pytest.param(152, marks=pytest.mark.slow)]
 
 
 def assert_same_outputs(actual, expected):
@@ -14,7 +15,7 @@ def assert_same_outputs(actual, expected):
     assert_close(actual, expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize('depth', CHANNELS)
+@pytest.mark.parametrize('depth', DEPTHS)
 @pytest.mark.parametrize('library', ['torchvision', 'timm'])
 @torch.no_grad()
 def test_a_resnet_gives_the_same_logits_in_mmpretrain(

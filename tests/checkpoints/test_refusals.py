@@ -56,6 +56,24 @@ def test_a_detector_of_torchvision(tmp_path, resnet18):
     refused(inside, tmp_path, r"starts with the keys 'backbone\.body\.conv1\.weight'")
 
 
+def test_a_segmenter_of_torchvision(tmp_path, resnet18):
+    inside = {f'backbone.{key}': v for key, v in resnet18.items() if not key.startswith('fc.')}
+    head = {'classifier.0.weight': torch.ones(1)}
+    refused({**inside, **head}, tmp_path, r"starts with the keys 'backbone\.conv1\.weight'")
+
+
+@pytest.mark.parametrize(
+    ('key', 'change', 'match'),
+    [
+        ('layer1.0.conv1.weight', lambda v: v / 0, r'must be finite, .*backbone.layer1.0.conv1'),
+        ('bn1.running_var', lambda v: v * float('nan'), r'must be finite, .*backbone.bn1.running'),
+        ('fc.weight', lambda v: v.to(torch.int8), r'floating-point numbers, .*head.fc.weight'),
+    ],
+)
+def test_weights_that_are_no_numbers(key, change, match, tmp_path, resnet18):
+    refused({**resnet18, key: change(resnet18[key])}, tmp_path, match)
+
+
 def test_two_networks_in_one_file_need_a_choice(tmp_path, resnet18):
     bare = {key: value for key, value in resnet18.items() if not key.startswith('fc.')}
     both = {**bare, **{f'backbone.{key}': value + 1 for key, value in bare.items()}}

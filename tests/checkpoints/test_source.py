@@ -64,6 +64,14 @@ def test_the_average_of_mmengine_is_its_state_dict(tmp_path):
     assert source.others == ('ema_state_dict',)
 
 
+def test_the_average_of_torchvision_has_a_counter(tmp_path):
+    average = torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 2))
+    torch.save({'model': WEIGHTS, 'model_ema': average.state_dict()}, tmp_path / 'a.pth')
+    source = read_source(tmp_path / 'a.pth', 'model_ema')
+    assert source.state_dict.keys() == {'weight', 'bias'}
+    assert source.others == ('model', 'n_averaged')
+
+
 def test_the_command_line_that_timm_saves_is_no_code(tmp_path):
     args = argparse.Namespace(model='resnet50', lr=0.1)
     torch.save({'state_dict': WEIGHTS, 'args': args, 'arch': 'resnet50'}, tmp_path / 'a.pth')

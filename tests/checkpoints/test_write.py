@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmst.checkpoints.write import file_sha256, write_whole
+from mmst.checkpoints.write import file_sha256, write_checkpoint, write_whole
 
 
 def write_first(partial):
@@ -42,3 +42,9 @@ def test_checksum_is_that_of_the_whole_file(tmp_path):
     (tmp_path / 'a').write_bytes(b'abc')
     known = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
     assert file_sha256(tmp_path / 'a') == known
+
+
+def test_the_format_of_another_ending_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r'must not be called .safetensors, got .*; call it .pth'):
+        write_checkpoint({}, tmp_path / 'a.safetensors', 'resnet50')
+    assert not list(tmp_path.iterdir())

@@ -1,7 +1,5 @@
 """What tools/test.py evaluates: a checkpoint of the model, or a classifier of another library."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -11,7 +9,8 @@ from mmengine.runner.checkpoint import load_checkpoint as load_into
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import mmst  # noqa: F401 - registers STBackbone and mmst://
-from mmst.config import NAMED_WEIGHTS, NamedWeights, check_parameters, set_checkpoint
+from mmst.config import NAMED_WEIGHTS, NamedWeights, set_checkpoint
+from mmst.config.fit import check_model
 
 BACKBONE = {'type': 'ResNet', 'depth': 50}
 
@@ -33,6 +32,14 @@ def network():
 def file(network, tmp_path):
     torch.save(network.state_dict(), tmp_path / 'torchvision.pth')
     return str(tmp_path / 'torchvision.pth')
+
+
+def whole(network):
+    """The state dict of a classifier of mmpretrain with the same weights."""
+    return {
+        f'head.{name}' if name.startswith('fc.') else f'backbone.{name}': value
+        for name, value in network.state_dict().items()
+    }
 
 
 def logits_after_loading(cfg, images):
@@ -64,28 +71,34 @@ def test_a_named_download_is_converted_in_memory(network, monkeypatch):
 
 
 def test_a_named_file_is_converted_or_its_remedy_told(network, file, monkeypatch):
-    monkeypatch.setitem(NAMED_WEIGHTS, 'st', NamedWeights(file, '', 'convert it'))
+    monkeypatch.setitem(NAMED_WEIGHTS, 'st', NamedWeights(file, 'convert it'))
     assert set_checkpoint(config(), 'st').load_from == f'mmst://{file}'
-    monkeypatch.setitem(NAMED_WEIGHTS, 'st', NamedWeights('gone.pth', '', 'convert it'))
+    monkeypatch.setitem(NAMED_WEIGHTS, 'st', NamedWeights('gone.pth', 'convert it'))
     with pytest.raises(FileNotFoundError, match=r"'st' is the file 'gone.pth', .*; convert it"):
         set_checkpoint(config(), 'st')
 
 
-@pytest.mark.parametrize('name', ['missing.pth', 'https://somewhere/model.pth'])
-def test_what_is_no_local_file_is_left_to_mmengine(name):
-    assert set_checkpoint(config(), name).load_from == name
+def test_a_url_is_what_the_runner_loads(network, monkeypatch):
+    """The backbone of another library is no model of OpenMMLab, wherever it is from."""
+    content = whole(network)
+    monkeypatch.setitem(CheckpointLoader._schemes, 'https://', lambda *_: content)
+    assert (
+        set_checkpoint(config(), 'https://somewhere/a.pth').load_from == 'https://somewhere/a.pth'
+    )
+    content = network.state_dict()
+    with pytest.raises(ValueError, match=r"'https://somewhere/a.pth' does not fit .* misses 267"):
+        set_checkpoint(config(), 'https://somewhere/a.pth')
 
 
-@pytest.mark.parametrize('scope', ['mmdet', 'mmpretrain'])
-def test_a_checkpoint_of_openmmlab_is_taken_as_it_is(scope, tmp_path):
+def test_a_missing_file_is_refused():
+    with pytest.raises(FileNotFoundError, match="existing file, got 'gone.pth'"):
+        set_checkpoint(config(), 'gone.pth')
+
+
+def test_a_checkpoint_of_openmmlab_is_taken_as_it_is(network, tmp_path):
     file = str(tmp_path / 'epoch_1.pth')
-    torch.save({'state_dict': {'backbone.conv1.weight': torch.ones(1)}}, file)
-    assert set_checkpoint(config(scope), file).load_from == file
-
-
-def test_a_model_without_backbone_takes_any_file(file):
-    cfg = Config({'model': {'type': 'Anything'}})
-    assert set_checkpoint(cfg, file).load_from == file
+    torch.save({'state_dict': whole(network)}, file)
+    assert set_checkpoint(config(), file).load_from == file
 
 
 @pytest.mark.parametrize(
@@ -93,8 +106,8 @@ def test_a_model_without_backbone_takes_any_file(file):
     [
         ({'depth': 101}, 'holds a ResNet-50, and the config has depth 101'),
         ({'style': 'caffe'}, "is of a backbone of style 'pytorch'"),
-        ({'classes': 10}, 'it has 7 classes, and the config 10'),
-        ({'base_channels': 32}, r'layer1.0.conv1.weight is \(64, 64, 1, 1\), needed'),
+        ({'classes': 10}, 'size mismatch for head.fc.weight: .*7, 2048.*10, 2048'),
+        ({'base_channels': 32}, 'size mismatch for backbone.layer1.0.conv1.weight'),
         ({'scope': 'mmdet', 'kind': 'FasterRCNN'}, "config's FasterRCNN, and .* --weights"),
     ],
 )
@@ -118,22 +131,111 @@ def test_a_backbone_alone_cannot_be_evaluated(network, tmp_path):
         set_checkpoint(config(), file)
 
 
+def without(*parts):
+    """Drops the entries whose names have one of these parts."""
+    return lambda state: {
+        name: value for name, value in state.items() if not any(part in name for part in parts)
+    }
+
+
+def with_one_more(name):
+    return lambda state: {**state, name: torch.ones(1)}
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda state: {}, 'for 2 of 2 .first: weight'),
-        (lambda state: {'weight': state['weight']}, 'for 1 of 2 .first: bias'),
-        (lambda state: {**state, 'bias': torch.ones(7)}, 'for 1 of 2 .first: bias'),
-        (lambda state: state, None),
-        (lambda state: {f'module.{name}': value for name, value in state.items()}, None),
+        (without('head.fc.bias'), r'misses 1 tensors .first: head.fc.bias'),
+        (without('running_'), r'misses 106 tensors .first: backbone.bn1.running_mean'),
+        (without('conv1', 'layer1'), r'misses \d+ tensors .first: backbone.conv1.weight'),
+        (with_one_more('backbone.layer1.3.conv1.weight'), r'has in excess 1 tensors .*layer1.3'),
+        (lambda state: {**state, 'head.fc.bias': torch.ones(5)}, 'size mismatch for head.fc.bias'),
     ],
 )
-def test_every_trained_parameter_must_be_in_the_checkpoint(change, message, tmp_path):
-    model = torch.nn.Linear(2, 3)
-    torch.save({'state_dict': change(model.state_dict())}, tmp_path / 'a.pth')
-    runner = SimpleNamespace(model=model, cfg=Config({'load_from': str(tmp_path / 'a.pth')}))
-    if message is not None:
-        with pytest.raises(ValueError, match=f'must have the parameters of Linear, .* {message}'):
-            check_parameters(runner)
-        model.requires_grad_(False)
-    check_parameters(runner)
+def test_what_does_not_fit_the_model_is_refused(change, message, network, tmp_path):
+    """mmengine would log it and evaluate what is random."""
+    torch.save({'state_dict': change(whole(network))}, tmp_path / 'a.pth')
+    match = f'does not fit the ImageClassifier of the config: .*{message}'
+    with pytest.raises(ValueError, match=match):
+        set_checkpoint(config(frozen_stages=1), str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        without('num_batches_tracked'),
+        with_one_more('teacher.weight'),
+        lambda state: {f'module.{name}': value for name, value in state.items()},
+    ],
+)
+def test_what_makes_no_difference_is_taken(change, network, tmp_path):
+    torch.save({'state_dict': change(whole(network))}, tmp_path / 'a.pth')
+    set_checkpoint(config(), str(tmp_path / 'a.pth'))
+
+
+def test_a_deeper_network_has_all_the_tensors_and_is_refused(tmp_path):
+    deeper = ResNet(Bottleneck, [3, 4, 23, 3], num_classes=7)
+    torch.save({'state_dict': whole(deeper)}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='holds a ResNet-101, and the config has depth 50'):
+        set_checkpoint(config(), str(tmp_path / 'a.pth'))
+
+
+def test_the_whole_network_is_not_the_subnet(network, tmp_path):
+    """Its norm statistics are not those of fewer blocks."""
+    torch.save({'state_dict': whole(network)}, tmp_path / 'a.pth')
+    subnet = {'type': 'mmst.STBackbone', 'wraps': 'ResNet', 'depths': (2, 3, 4, 2)}
+    with pytest.raises(ValueError, match=r'has in excess 75 tensors .first: backbone.layer1.2'):
+        set_checkpoint(config(**subnet), str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize(
+    ('told', 'message'),
+    [
+        ("style='caffe'", "of style 'caffe' .*the config has style 'pytorch'"),
+        ("norm_cfg=dict(type='BN', eps=1e-3)", r'an epsilon of 0\.001, and .* adds 1e-05'),
+    ],
+)
+def test_what_the_config_of_a_checkpoint_tells_is_compared(told, message, network, tmp_path):
+    text = f"model = dict(backbone=dict(type='ResNet', depth=50, {told}))"
+    torch.save({'state_dict': whole(network), 'meta': {'cfg': text}}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=message):
+        set_checkpoint(config(), str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('content', [{'state_dict': None}, {0: torch.ones(1)}, {}])
+def test_what_holds_no_weights_is_refused(content, tmp_path):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='must be a file with a state dict'):
+        set_checkpoint(config(), str(tmp_path / 'a.pth'))
+
+
+def test_a_flipped_bit_is_found(network, tmp_path):
+    torch.save({'state_dict': whole(network)}, tmp_path / 'a.pth')
+    content = bytearray((tmp_path / 'a.pth').read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(ValueError, match='wrong checksum'):
+        set_checkpoint(config(), str(tmp_path / 'a.pth'))
+
+
+def test_a_part_that_is_not_trained_may_come_from_elsewhere():
+    model = torch.nn.ModuleDict({'head': torch.nn.Linear(2, 3), 'teacher': torch.nn.Linear(2, 2)})
+    head = {f'head.{name}': value for name, value in model['head'].state_dict().items()}
+    with pytest.raises(ValueError, match=r'misses 2 tensors .first: teacher.weight'):
+        check_model(model, head, 'a.pth')
+    model['teacher'].requires_grad_(False)
+    check_model(model, head, 'a.pth')
+
+
+def test_older_versions_of_layers_are_read_as_mmengine_reads_them():
+    class Renamed(torch.nn.Linear):
+        _version = 2
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
+            if local_metadata.get('version', 1) < 2:
+                state_dict[f'{prefix}bias'] = state_dict.pop(f'{prefix}shift')
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    old = {'weight': torch.ones(3, 2), 'shift': torch.ones(3)}
+    check_model(Renamed(2, 3), {'state_dict': old}, 'a.pth')
+    check_model(Renamed(2, 3), {'state_dict': Renamed(2, 3).state_dict()}, 'a.pth')

@@ -106,6 +106,36 @@ def test_a_stride_at_another_place_is_refused(in_file, in_config, weights, tmp_p
     assert same(built(set_weights(config(style=in_file), str(tmp_path / 'a.pth'))), weights)
 
 
+@pytest.mark.parametrize(
+    ('in_file', 'in_config', 'message'),
+    [
+        ('1e-3', None, r'epsilon of 0\.001, and the config.s adds 1e-05; set .*norm_cfg.eps=0.001'),
+        ('1e-5', 1e-3, r'epsilon of 1e-05, and the config.s adds 0\.001'),
+        ('1e-3', 1e-3, None),
+    ],
+)
+def test_another_epsilon_is_refused(in_file, in_config, message, weights, tmp_path):
+    whole = {f'backbone.{key}': value for key, value in weights.items()}
+    text = f"model = dict(backbone=dict(depth=50, norm_cfg=dict(type='BN', eps={in_file})))"
+    torch.save({'state_dict': whole, 'meta': {'cfg': text}}, tmp_path / 'a.pth')
+    cfg = config(norm_cfg={'type': 'BN', 'eps': in_config}) if in_config else config()
+    if message is None:
+        assert same(built(set_weights(cfg, str(tmp_path / 'a.pth'))), weights)
+        return
+    with pytest.raises(ValueError, match=message):
+        set_weights(cfg, str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('part', ['running_mean', 'running_var', 'bn.weight'])
+def test_weights_without_norm_statistics_are_refused(part, tmp_path):
+    mobilenet = {'type': 'MobileNetV2', 'widen_factor': 0.1}
+    cfg = Config({'default_scope': 'mmdet', 'model': {'backbone': mobilenet}})
+    weights = {f'backbone.{k}': v for k, v in built(cfg).state_dict().items() if part not in k}
+    torch.save({'state_dict': weights}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='does not fit the backbone'):
+        set_weights(cfg, str(tmp_path / 'a.pth'))
+
+
 def test_a_namesake_of_a_resnet_is_refused(weights, tmp_path):
     torch.save(weights, tmp_path / 'resnetaa50_a1h-4cf422b3.pth')
     with pytest.raises(ValueError, match=r"names timm's resnetaa"):

@@ -120,11 +120,12 @@ def test_an_exported_subnet_is_the_tested_one_and_trains_on(
 
 
 @pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
-def test_the_checkpoint_says_where_it_comes_from(source, run_tool, tmp_path):
+@pytest.mark.parametrize('recalibrate', [0, 1])
+def test_the_checkpoint_says_where_it_comes_from(source, run_tool, tmp_path, recalibrate):
     config, data, checkpoint = source
     out = tmp_path / 'out'
     run_tool(
-        'export_subnet', config, checkpoint, out, '--depths', DEPTHS, '--recalibrate', 0,
+        'export_subnet', config, checkpoint, out, '--depths', DEPTHS, '--recalibrate', recalibrate,
         '--data-root', data, '--repeats', 1,
     )  # fmt: skip
     written = load_checkpoint(out / f'{config.stem}_2-1-2-1.pth')
@@ -132,14 +133,16 @@ def test_the_checkpoint_says_where_it_comes_from(source, run_tool, tmp_path):
         'source': 'epoch_1.pth',
         'source_sha256': hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         'depths': [2, 1, 2, 1],
-        'recalibrate': 0,
+        'recalibrate': recalibrate,
     }
     assert written['meta']['dataset_meta'] == {'classes': ('one', 'two')}
     assert written['meta']['time'].startswith('20')
     whole = load_checkpoint(checkpoint)['state_dict']
     removed = whole.keys() - written['state_dict'].keys()
     assert {name.rsplit('.', 2)[0].split('.')[1:3][0] for name in removed} == {'layer2', 'layer4'}
-    assert all(torch.equal(value, whole[name]) for name, value in written['state_dict'].items())
+    changed = {k for k, v in written['state_dict'].items() if not torch.equal(v, whole[k])}
+    assert bool(changed) == bool(recalibrate)
+    assert all('running_' in name or 'num_batches' in name for name in changed)
 
 
 @pytest.mark.slow
@@ -186,6 +189,47 @@ def test_the_best_subnet_within_a_limit_is_taken_and_a_rerun_goes_on(
     again = [json.loads(line) for line in (out / 'candidates.jsonl').read_text().splitlines()]
     assert len(again) == 3
     assert again[2]['metrics'] == json.loads(lines[2])['metrics']
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+def test_subnets_are_chosen_on_validation_data_anew_for_another_network(source, run_tool, tmp_path):
+    config, data, checkpoint = source
+    with config.open('a') as stream:
+        stream.write("val_evaluator = dict(_delete_=True, type='Accuracy', prefix='validation')\n")
+    state_dict = load_checkpoint(checkpoint)['state_dict']
+    torch.save({'state_dict': {k: v * 2 for k, v in state_dict.items()}}, tmp_path / 'other.pth')
+    smallest = ('--max-flops', 0.83, '--repeats', 1, '--data-root', data)
+    changed = (checkpoint, tmp_path / 'out', *smallest, '--cfg-options', 'model.head.topk=(1,2)')
+    for lines, arguments in enumerate(
+        (
+            (checkpoint, tmp_path / 'out', *smallest, '--recalibrate', 1),
+            (tmp_path / 'other.pth', tmp_path / 'out', *smallest, '--recalibrate', 1),
+            (checkpoint, tmp_path / 'out', *smallest, '--recalibrate', 0),
+            (*changed, '--recalibrate', 1),
+        ),
+        start=1,
+    ):
+        run_tool('export_subnet', config, *arguments)
+        text = (tmp_path / 'out' / 'candidates.jsonl').read_text()
+        found = [json.loads(line)['metrics'] for line in text.splitlines()]
+        assert len(found) == lines
+        assert all(name.startswith('validation/') for metrics in found for name in metrics)
+    run_tool('export_subnet', config, *arguments)
+    assert (tmp_path / 'out' / 'candidates.jsonl').read_text() == text
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+def test_a_checkpoint_of_another_depth_is_refused_and_nothing_is_written(
+    source, run_tool, tmp_path
+):
+    config, data, checkpoint = source
+    state_dict = load_checkpoint(checkpoint)['state_dict']
+    more = {k.replace('layer1.1', 'layer1.2'): v for k, v in state_dict.items()}
+    torch.save({'state_dict': {**more, **state_dict}}, tmp_path / 'deeper.pth')
+    options = ('--depths', DEPTHS, '--data-root', data)
+    with pytest.raises(SystemExit, match='does not fit the ImageClassifier .*layer1.2.conv1'):
+        run_tool('export_subnet', config, tmp_path / 'deeper.pth', tmp_path / 'out', *options)
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)

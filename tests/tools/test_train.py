@@ -112,7 +112,7 @@ def test_what_is_wrong_is_said_before_testing(tiny, run_tool, arguments, message
     ('state_dict', 'message'),
     [
         ({}, 'without tensors'),
-        ({'backbone.conv1.weight': torch.zeros(8, 3, 7, 7)}, 'must have the parameters of Faster'),
+        ({'backbone.conv1.weight': torch.zeros(8, 3, 7, 7)}, 'does not fit the FasterRCNN'),
     ],
 )
 def test_random_weights_are_not_evaluated(tiny, run_tool, tmp_path, state_dict, message):
@@ -121,6 +121,7 @@ def test_random_weights_are_not_evaluated(tiny, run_tool, tmp_path, state_dict, 
     options = ('--data-root', data, '--work-dir', tmp_path / 'run')
     with pytest.raises(SystemExit, match=message):
         run_tool('test', config, tmp_path / 'a.pth', *options)
+    assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.parametrize('tiny', ['mmdet', 'mmseg', 'mmpretrain'], indirect=True)
