@@ -80,8 +80,9 @@ def _is_own(cfg: Config, source: Source) -> bool:
     """Whether mmengine finds a whole model of OpenMMLab in a file."""
     if 'backbone' not in cfg.model:
         return True
-    direct = read_by_mmengine(str(source.file))
-    return direct is not None and bool(direct[1])
+    has_backbone = any(name.startswith('backbone.') for name in source.state_dict)
+    readable = read_by_mmengine(str(source.file)) is not None
+    return readable and has_backbone and source.entry in ('', 'state_dict')
 
 
 def _as_resnet(source: Source) -> ConvertedCheckpoint | None:

@@ -148,9 +148,7 @@ def _necessary(model: nn.Module) -> set[str]:
         for name, part in model.named_children()
         if name != 'backbone' and not any(p.requires_grad for p in part.parameters())
     )
-    statistics = (
-        n for n, _ in model.named_buffers() if n.endswith(('running_mean', 'running_var'))
-    )
+    statistics = (name for name, _ in model.named_buffers() if name.endswith(_STATISTICS))
     names = {*(name for name, _ in model.named_parameters()), *statistics}
     return {name for name in names if not name.startswith(elsewhere)}
 

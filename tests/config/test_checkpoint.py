@@ -225,6 +225,9 @@ def test_a_part_that_is_not_trained_may_come_from_elsewhere():
         check_model(model, head, 'a.pth')
     model['teacher'].requires_grad_(False)
     check_model(model, head, 'a.pth')
+    model['backbone'] = model.pop('teacher')
+    with pytest.raises(ValueError, match=r'misses 2 tensors .first: backbone.weight'):
+        check_model(model, head, 'a.pth')
 
 
 def test_older_versions_of_layers_are_read_as_mmengine_reads_them():
