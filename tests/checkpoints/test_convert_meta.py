@@ -127,7 +127,7 @@ def meta_of(state_dict, tmp_path, name='source.pth', **meta):
 )
 def test_what_the_config_tells_is_recorded_and_kept(key, told, backbone, eps, narrow, tmp_path):
     text = (
-        "style = 'nothing'\nmodel = dict(teacher=dict(backbone=dict(style='caffe')),\n"
+        "model = None\nmodel = dict(teacher=dict(backbone=dict(style='caffe')),\n"
         f"    backbone=dict(type='ResNet', depth=50, {told}), data={{'1': print('no')}})\n"
     )
     found = meta_of(narrow, tmp_path, 'caffe.pth', **{key: text})
