@@ -15,7 +15,7 @@ from .safe_load import (
     safe_loading,
 )
 from .scheme import CONVERT_SCHEME, register_scheme
-from .source import Source, read_source
+from .source import Source, read_source, source_of
 from .write import write_checkpoint
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     'register_safe_globals',
     'register_scheme',
     'safe_loading',
+    'source_of',
     'write_checkpoint',
 ]

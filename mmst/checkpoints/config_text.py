@@ -44,7 +44,7 @@ def _literal(node: ast.expr | None) -> Any:
         return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
-        return {_literal(key): _literal(value) for key, value in pairs}
+        return {k.value: _literal(v) for k, v in pairs if isinstance(k, ast.Constant)}
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):

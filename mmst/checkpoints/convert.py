@@ -36,7 +36,12 @@ _NAMESAKES = {'resnetaa': 'averages before it strides', 'resnetblur': 'blurs bef
 
 
 _EPS = 1e-5  # of BatchNorm, in all these libraries
-_USUAL = {'strides': (1, 2, 2, 2), 'dilations': (1, 1, 1, 1)}  # of the stages
+_USUAL = {  # what else a config may change without changing the tensors
+    'strides': (1, 2, 2, 2),
+    'dilations': (1, 1, 1, 1),
+    'contract_dilation': False,
+    'multi_grid': None,
+}
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def _meta(source: Source, layout: str, architecture: ResNetArchitecture, to: str
 def _told(source: Source, layout: str) -> dict[str, Any]:
     """What is known of the backbone that its weights do not show; unknown entries are missing.
 
-    Its ``style`` (where a block strides), strides and dilations that are not the usual ones, and
+    Its ``style`` (where a block strides), strides and dilations if they are not the usual ones, and
     ``norm_eps``. OpenMMLab's runners save the text of the config. Without that, published backbones
     of style caffe are called so, or ``msra``.
     """
@@ -203,10 +208,11 @@ def _told(source: Source, layout: str) -> dict[str, Any]:
         named = re.search('caffe|msra', source.file.name.lower())
         return {'style': 'caffe'} if named else {}
     norm = settings.get('norm_cfg')
-    shape = {key: tuple(settings.get(key) or usual) for key, usual in _USUAL.items()}
+    found = {key: settings.get(key) or usual for key, usual in _USUAL.items()}
+    found = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
     return {
         'style': settings.get('style') or 'pytorch',
-        **{key: value for key, value in shape.items() if value != _USUAL[key]},
+        **{key: value for key, value in found.items() if value != _USUAL[key]},
         'norm_eps': norm.get('eps', _EPS) if isinstance(norm, Mapping) else _EPS,
     }
 

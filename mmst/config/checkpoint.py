@@ -15,6 +15,7 @@ from mmst.checkpoints import (
     convert_source,
     read_source,
     safe_loading,
+    source_of,
 )
 
 from .fit import build_backbone, build_model, check_kind, check_model, read_by_mmengine
@@ -43,18 +44,22 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
         ValueError: It is damaged, or does not fit the model.
     """
     cfg.load_from, cfg.resume = _location(cfg, checkpoint), False
-    if '://' not in cfg.load_from:
+    converted = None
+    is_local = '://' not in cfg.load_from
+    if is_local:
         source = read_source(cfg.load_from)
         if _is_own(cfg, source):
             converted = _as_resnet(source)
         else:
             converted = _as_classifier(cfg, source)
             cfg.load_from = f'{CONVERT_SCHEME}{cfg.load_from}'
-        if converted is not None and 'backbone' in cfg.model:
-            backbone = build_backbone(cfg, cfg.model.backbone)
-            check_kind(backbone, converted, 'CHECKPOINT', checkpoint)
     with safe_loading(checkpoint):
         content = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
+    if not is_local:
+        converted = _as_resnet(source_of(content, cfg.load_from))
+    if converted is not None and 'backbone' in cfg.model:
+        backbone = build_backbone(cfg, cfg.model.backbone)
+        check_kind(backbone, converted, 'CHECKPOINT', checkpoint)
     check_model(build_model(cfg), content, checkpoint)
     return cfg
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmst.checkpoints import ConvertedCheckpoint, UntrustedCheckpointError, load_checkpoint
+from mmst.core import residual_stages
 
 __all__ = [
     'build_backbone',
@@ -87,7 +88,7 @@ def check_kind(
     epsilon its norm layers add. What a file does not tell is not compared.
     """
     depth, needed_depth = converted.architecture.depth, getattr(backbone, 'depth', None)
-    if needed_depth not in (None, depth):
+    if needed_depth not in (None, depth) and not _has_blocks(backbone, converted):
         raise misfit(
             f'it holds a {converted.architecture.name}, and the config has depth {needed_depth}',
             file,
@@ -105,7 +106,7 @@ def check_kind(
         raise ValueError(
             f'{argument} {file!r} is of a backbone whose BatchNorm adds an epsilon of {eps:g}, and '
             f"the config's adds {others.pop():g}; set model.backbone.norm_cfg.eps={eps:g} with "
-            '--cfg-options'
+            '--cfg-options (and norm_cfg.type=BN, if the config has no norm_cfg)'
         )
 
 
@@ -113,8 +114,8 @@ def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
     """Raises ValueError unless a checkpoint fits a whole model; mmengine would only log that.
 
     It fits if it has all parameters and norm statistics of the model, in their shapes, and no
-    further weights of the backbone. A part of the model that is not trained may be missing, for
-    such parts are loaded from elsewhere (the teacher of a distillation), but for the backbone.
+    further weights of the backbone. What is not trained may be missing, for it is loaded from
+    elsewhere (the teacher of a distillation), but for the backbone.
 
     Args:
         model: The model; gets the weights.
@@ -124,10 +125,11 @@ def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
     state_dict = checkpoint.get('state_dict', checkpoint)
     loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
     loaded._metadata = getattr(state_dict, '_metadata', {})  # by which layers read older versions
-    try:
-        missing, unexpected = model.load_state_dict(loaded, strict=False)
-    except RuntimeError as error:  # a tensor has another shape
-        problem = ' '.join(str(error).split()).partition(': ')[2]
+    try:  # mmengine does not ask a model that has a method of its own for this, either
+        missing, unexpected = nn.Module.load_state_dict(model, loaded, strict=False)
+    except RuntimeError as error:
+        shapes = str(error).splitlines()[1:]
+        problem = f'{len(shapes)} tensors have another shape (first: {shapes[0].strip()})'
     else:
         missing = [name for name in missing if name in _necessary(model)]
         foreign = [n for n in unexpected if n.startswith('backbone.') and _is_weight(loaded[n])]
@@ -141,16 +143,28 @@ def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
     )
 
 
+def _has_blocks(backbone: nn.Module, converted: ConvertedCheckpoint) -> bool:
+    """Whether a file has just the blocks of a backbone, such as an exported subnet's."""
+    blocks = tuple(len(stage) for stage in residual_stages(backbone))
+    return blocks == converted.architecture.blocks
+
+
 def _necessary(model: nn.Module) -> set[str]:
     """Parameters and norm statistics that no initial value can stand in for."""
-    elsewhere = tuple(
-        f'{name}.'
-        for name, part in model.named_children()
-        if name != 'backbone' and not any(p.requires_grad for p in part.parameters())
-    )
-    statistics = (name for name, _ in model.named_buffers() if name.endswith(_STATISTICS))
-    names = {*(name for name, _ in model.named_parameters()), *statistics}
-    return {name for name in names if not name.startswith(elsewhere)}
+    names = set()
+    for prefix, module in model.named_modules():
+        own = dict(module.named_parameters(prefix, recurse=False))
+        trained = {name for name, parameter in own.items() if parameter.requires_grad}
+        statistics = {
+            name
+            for name, _ in module.named_buffers(prefix, recurse=False)
+            if name.endswith(_STATISTICS)
+        }
+        if f'{prefix}.'.startswith('backbone.'):
+            names |= own.keys() | statistics
+        elif trained or not own:
+            names |= trained | statistics
+    return names
 
 
 def _is_weight(value: Any) -> bool:

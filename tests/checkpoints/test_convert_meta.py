@@ -119,6 +119,16 @@ def meta_of(state_dict, tmp_path, name='source.pth', **meta):
             1e-5,
         ),
         (
+            'dilations=(1, 1, 2, 4), contract_dilation=True, multi_grid=[1, 2, 4]',
+            {
+                'style': 'pytorch',
+                'dilations': (1, 1, 2, 4),
+                'contract_dilation': True,
+                'multi_grid': (1, 2, 4),
+            },
+            1e-5,
+        ),
+        (
             "norm_cfg=dict(type='BN', eps=1e-3, requires_grad=False)",
             {'style': 'pytorch', 'norm_cfg': {'type': 'BN', 'eps': 1e-3}},
             1e-3,
@@ -128,7 +138,8 @@ def meta_of(state_dict, tmp_path, name='source.pth', **meta):
 def test_what_the_config_tells_is_recorded_and_kept(key, told, backbone, eps, narrow, tmp_path):
     text = (
         "model = None\nmodel = dict(teacher=dict(backbone=dict(style='caffe')),\n"
-        f"    backbone=dict(type='ResNet', depth=50, {told}), data={{'1': print('no')}})\n"
+        f"    backbone=dict(type='ResNet', depth=50, {told}),\n"
+        "    data={'1': print('no'), (2, [3]): 4, **more})\n"
     )
     found = meta_of(narrow, tmp_path, 'caffe.pth', **{key: text})
     narrow_config = {'type': 'ResNet', 'depth': 50, 'base_channels': 8, 'stem_channels': 8}

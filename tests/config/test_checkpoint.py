@@ -9,8 +9,8 @@ from mmengine.runner.checkpoint import load_checkpoint as load_into
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import mmst  # noqa: F401 - registers STBackbone and mmst://
-from mmst.config import NAMED_WEIGHTS, NamedWeights, set_checkpoint
-from mmst.config.fit import check_model
+from mmst.config import NAMED_WEIGHTS, NamedWeights, set_checkpoint, set_weights
+from mmst.config.fit import build_model, check_model
 
 BACKBONE = {'type': 'ResNet', 'depth': 50}
 
@@ -80,11 +80,17 @@ def test_a_named_file_is_converted_or_its_remedy_told(network, file, monkeypatch
 
 def test_a_url_is_what_the_runner_loads(network, monkeypatch):
     """The backbone of another library is no model of OpenMMLab, wherever it is from."""
-    content = whole(network)
+    content = {'state_dict': whole(network)}
     monkeypatch.setitem(CheckpointLoader._schemes, 'https://', lambda *_: content)
     assert (
         set_checkpoint(config(), 'https://somewhere/a.pth').load_from == 'https://somewhere/a.pth'
     )
+    content['meta'] = {'cfg': "model = dict(backbone=dict(type='ResNet', style='caffe'))"}
+    with pytest.raises(ValueError, match=r"'https://somewhere/a.pth' is of .* style 'caffe'"):
+        set_checkpoint(config(), 'https://somewhere/a.pth')
+    content = [1]
+    with pytest.raises(ValueError, match='must be a file with a state dict, got .* with a list'):
+        set_checkpoint(config(), 'https://somewhere/a.pth')
     content = network.state_dict()
     with pytest.raises(ValueError, match=r"'https://somewhere/a.pth' does not fit .* misses 267"):
         set_checkpoint(config(), 'https://somewhere/a.pth')
@@ -106,7 +112,10 @@ def test_a_checkpoint_of_openmmlab_is_taken_as_it_is(network, tmp_path):
     [
         ({'depth': 101}, 'holds a ResNet-50, and the config has depth 101'),
         ({'style': 'caffe'}, "is of a backbone of style 'pytorch'"),
-        ({'classes': 10}, 'size mismatch for head.fc.weight: .*7, 2048.*10, 2048'),
+        (
+            {'classes': 10},
+            r'2 tensors have another shape \(first: size mismatch for head.fc.weight: .*7, .*10, ',
+        ),
         ({'base_channels': 32}, 'size mismatch for backbone.layer1.0.conv1.weight'),
         ({'scope': 'mmdet', 'kind': 'FasterRCNN'}, "config's FasterRCNN, and .* --weights"),
     ],
@@ -228,6 +237,35 @@ def test_a_part_that_is_not_trained_may_come_from_elsewhere():
     model['backbone'] = model.pop('teacher')
     with pytest.raises(ValueError, match=r'misses 2 tensors .first: backbone.weight'):
         check_model(model, head, 'a.pth')
+
+
+def test_a_frozen_part_of_a_head_may_come_from_elsewhere():
+    head = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    model = torch.nn.ModuleDict({'head': head})
+    with pytest.raises(ValueError, match=r'misses 4 tensors .first: head.1.weight'):
+        check_model(model, {f'head.0.{k}': v for k, v in head[0].state_dict().items()}, 'a.pth')
+    head[1].requires_grad_(False)
+    check_model(model, {f'head.0.{k}': v for k, v in head[0].state_dict().items()}, 'a.pth')
+
+
+def test_a_model_that_loads_in_a_way_of_its_own_is_loaded_as_mmengine_does():
+    class Strict(torch.nn.Linear):
+        def load_state_dict(self, state_dict, strict=True):
+            super().load_state_dict(state_dict, strict=True)
+
+    check_model(Strict(2, 3), {**torch.nn.Linear(2, 3).state_dict(), 'more': 1}, 'a.pth')
+
+
+def test_an_exported_subnet_that_is_another_resnet_by_its_blocks_is_taken(tmp_path):
+    """A ResNet-34 of depths 2, 2, 2, 2 has the tensors of a ResNet-18."""
+    subnet = {'type': 'mmst.STBackbone', 'wraps': 'ResNet', 'depth': 34, 'depths': (2, 2, 2, 2)}
+    cfg = config(**subnet)
+    cfg.model.head.in_channels = 512
+    torch.save({'state_dict': build_model(cfg).state_dict()}, tmp_path / 'a.pth')
+    set_checkpoint(cfg, str(tmp_path / 'a.pth'))
+    set_weights(cfg, str(tmp_path / 'a.pth'))
+    with pytest.raises(ValueError, match='holds a ResNet-18, and the config has depth 34'):
+        set_weights(config(depth=34), str(tmp_path / 'a.pth'))
 
 
 def test_older_versions_of_layers_are_read_as_mmengine_reads_them():
