@@ -174,6 +174,7 @@ def _meta(source: Source, layout: str, architecture: ResNetArchitecture, to: str
     if not architecture.bottleneck:
         told.pop('style', None)
     eps = told.pop('norm_eps', None)
+    eps = eps if isinstance(eps, int | float) else None
     return {
         'source': source.file.name,
         **({'source_sha256': file_sha256(source.file)} if source.file.is_file() else {}),

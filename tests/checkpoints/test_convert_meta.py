@@ -156,3 +156,11 @@ def test_what_no_config_tells_is_not_recorded(text, narrow, tmp_path):
     assert not found['backbone'].keys() & {'style', 'norm_cfg', 'strides'}
     again = meta_of(narrow, tmp_path, 'again.pth', **found)
     assert again['norm_eps'] is None and 'style' not in again['backbone']
+
+
+@pytest.mark.parametrize('norm', ["'BN'", 'None', "dict(type='BN', eps='a')", 'dict(eps=run())'])
+def test_an_epsilon_that_is_no_number_is_not_recorded(norm, narrow, tmp_path):
+    text = f'model = dict(backbone=dict(norm_cfg={norm}))'
+    found = meta_of(narrow, tmp_path, cfg=text)
+    assert found['norm_eps'] == (None if 'eps' in norm else 1e-5)
+    assert 'norm_cfg' not in found['backbone']
