@@ -128,7 +128,7 @@ def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
     try:  # mmengine does not ask a model that has a method of its own for this, either
         missing, unexpected = nn.Module.load_state_dict(model, loaded, strict=False)
     except RuntimeError as error:
-        shapes = str(error).splitlines()[1:]
+        shapes = str(error).splitlines()[1:] or [str(error)]
         problem = f'{len(shapes)} tensors have another shape (first: {shapes[0].strip()})'
     else:
         missing = [name for name in missing if name in _necessary(model)]
