@@ -18,7 +18,7 @@ from mmst.checkpoints import (
     source_of,
 )
 
-from .fit import build_backbone, build_model, check_kind, check_model, read_by_mmengine
+from .fit import build_model, check_kind, check_model, read_by_mmengine
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
 from .walk import type_name
@@ -57,10 +57,10 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
         content = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
     if not is_local:
         converted = _as_resnet(source_of(content, cfg.load_from))
-    if converted is not None and 'backbone' in cfg.model:
-        backbone = build_backbone(cfg, cfg.model.backbone)
-        check_kind(backbone, converted, 'CHECKPOINT', checkpoint)
-    check_model(build_model(cfg), content, checkpoint)
+    model = build_model(cfg)
+    if converted is not None and hasattr(model, 'backbone'):
+        check_kind(model.backbone, converted, 'CHECKPOINT', checkpoint)
+    check_model(model, content, checkpoint)
     return cfg
 
 

@@ -50,7 +50,10 @@ def test_gradients_are_the_mean_over_the_halves(run, find_unused_parameters):
 
 @pytest.mark.parametrize(
     'changes',
-    [{'find_unused_parameters': True}, {'accumulative_counts': 2, 'with_cp': True}],
+    [
+        pytest.param({'find_unused_parameters': True}, marks=pytest.mark.slow),
+        {'accumulative_counts': 2, 'with_cp': True},
+    ],
     ids=['plain', 'accumulating'],
 )
 def test_ranks_draw_alike_and_stay_together(run, changes):

@@ -102,8 +102,15 @@ def compare(first, second):
 
 
 @pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
-@pytest.mark.parametrize('workers', [0, 2])
-@pytest.mark.parametrize('loop', LOOPS)
+@pytest.mark.parametrize(
+    ('loop', 'workers'),
+    [
+        ('epochs', 2),
+        ('iterations', 0),
+        pytest.param('epochs', 0, marks=pytest.mark.slow),
+        pytest.param('iterations', 2, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_and_resumed_is_uninterrupted(tiny, tmp_path, start, loop, workers):
     config, common = write_config(tiny, tmp_path, loop, workers)
     runs = {name: ('--work-dir', tmp_path / name) for name in ('whole', 'broken')}

@@ -217,6 +217,7 @@ def test_recipe_trains_and_validates_on_mini_data(run_tool, data, tmp_path, name
     assert 0 <= lines[-1]['accuracy/top1'] <= 100
 
 
+@pytest.mark.slow
 def test_detector_starts_from_a_pretrained_classifier(run_tool, data, tmp_path):
     """Both stages: what a recipe writes goes straight into --weights."""
     classifier, detector = CONFIGS / 'resnet50_a1.py', ROOT / 'faster_rcnn_r50_st.py'
