@@ -15,8 +15,9 @@ setup:  ## make .venv with the pinned, tested stack and mmst in it (once, about 
 demo: setup  ## train and evaluate a small detector on generated images
 	.venv/bin/python tools/demo.py
 
+# With one thread: networks this small are faster so.
 test: setup  ## run the test suite, all but the slow tests; PYTEST_ARGS replaces the options
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: setup  ## check style and types
 	.venv/bin/ruff check
