@@ -33,8 +33,6 @@ __all__ = [
 TARGETS = ('backbone', 'mmpretrain')
 # Networks of timm that compute something else with the keys and shapes of a plain ResNet.
 _NAMESAKES = {'resnetaa': 'averages before it strides', 'resnetblur': 'blurs before it strides'}
-
-
 _EPS = 1e-5  # of BatchNorm, in all these libraries
 _USUAL = {  # what else a config may change without changing the tensors
     'strides': (1, 2, 2, 2),

@@ -66,6 +66,15 @@ def test_finished_candidates_are_found_again_but_not_those_of_other_settings(tmp
     assert mine.read() == {(1, 2): first, (2, 2): second}
 
 
+def test_lines_of_something_else_are_left_alone(tmp_path):
+    file = tmp_path / 'results.jsonl'
+    file.write_text('[1]\n"text"\n{"depths": [1, 2]}\n')
+    results, first = Results(file, {}), make((1, 2), 40, 0.5)
+    assert results.read() == {}
+    results.append(first)
+    assert results.read() == {(1, 2): first}
+
+
 def test_a_line_that_was_cut_off_is_measured_again(tmp_path):
     file = tmp_path / 'results.jsonl'
     results = Results(file, {})
