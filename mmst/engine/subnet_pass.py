@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 
 import torch
@@ -10,7 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmst.core import DepthSpace, Subnet, active_subnet, isolated_norm
+from mmst.core import DepthSpace, Subnet, active_subnet, isolated_state
 
 from .batch import SubnetBatch
 from .random_state import private_random_state
@@ -61,7 +60,7 @@ def train_subnet(
 ) -> Mapping[str, Tensor] | None:
     """Adds the gradients of ``weight`` times a subnet's loss to those of the parameters.
 
-    The graph is freed before returning. Blocks, norm statistics and random states are as before.
+    The graph is freed before returning. Blocks, the model's state and random states are as before.
 
     Args:
         model: The model, without distributed wrapper, in training mode.
@@ -81,9 +80,9 @@ def train_subnet(
         The unweighted values of the supervision, detached, ``'loss'`` among them; None if they were
         not accepted.
     """
-    norm = isolated_norm(model) if isolate_norm else contextlib.nullcontext()
     device = batch.inputs.device
-    with active_subnet(backbone, subnet), norm, private_random_state(random_key, device):
+    state = isolated_state(model, norm=isolate_norm)
+    with active_subnet(backbone, subnet), state, private_random_state(random_key, device):
         loss, values = supervision.losses(model, batch.inputs, batch.data_samples, logits)
         if accept is not None and not accept(loss, values):
             return None
