@@ -11,11 +11,13 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from mmst.core import weight_factor
 
 from .batch import draw_subnet_batch, subnet_batch
 from .faults import LossCheck, PassInfo, explain_failure
+from .labels import BATCH, SUBNETS
 from .main_forward import MainCall, MainForward
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
@@ -214,7 +216,8 @@ class StimulativeHook(Hook):
             subnet_batch(self._model, call.inputs, call.data_samples, self.inputs.smallest)
             self._batch_is_checked = True
         if weight > 0:
-            self._train_subnets(runner, weight, call)
+            with record_function(SUBNETS):
+                self._train_subnets(runner, weight, call)
 
     def _train_subnets(self, runner: Runner, weight: float, call: MainCall) -> None:
         sums: dict[str, Any] = {}
@@ -249,14 +252,15 @@ class StimulativeHook(Hook):
         call: MainCall,
         info: PassInfo,
     ) -> Mapping[str, Tensor] | None:
-        batch = info.batch = draw_subnet_batch(
-            self._model,
-            call.inputs,
-            call.data_samples,
-            rule=self.inputs,
-            batch_fraction=self.batch_fraction,
-            **self._draw(info.step, info.index),
-        )
+        with record_function(BATCH):
+            batch = info.batch = draw_subnet_batch(
+                self._model,
+                call.inputs,
+                call.data_samples,
+                rule=self.inputs,
+                batch_fraction=self.batch_fraction,
+                **self._draw(info.step, info.index),
+            )
         return train_subnet(
             self._model,
             self._backbone,
