@@ -3,11 +3,22 @@
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 
 from mmst.core import Subnet
 from mmst.engine.random_state import private_random_state
 from mmst.engine.subnet_pass import train_subnet
 from mmst.engine.supervision import GroundTruthSupervision
+
+
+@pytest.fixture
+def mmpose_scope(mmdet_scope):
+    """Lets tests build mmpose's modules."""
+    from mmpose.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        yield
 
 
 @pytest.fixture
