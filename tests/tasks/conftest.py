@@ -25,11 +25,11 @@ def mmpose_scope(mmdet_scope):
 def train_on():
     """Trains a subnet on a batch; returns its values and which parameters got no gradient."""
 
-    def train(model, batch, depths=(1, 2, 1, 2)):
+    def train(model, batch, depths=(1, 2, 1, 2), backbone=None):
         model.zero_grad()
         values = train_subnet(
             model,
-            model.backbone,
+            backbone or model.backbone,
             Subnet(depths),
             batch,
             supervision=GroundTruthSupervision(),
