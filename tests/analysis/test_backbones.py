@@ -67,7 +67,7 @@ def test_adapter_of_a_refused_class_goes_first(monkeypatch):
     """As its reason says of a backbone that hides a model of timm."""
     monkeypatch.setattr('mmst.core.stages._families', dict(_families))
     cls = class_of('mmpretrain.models.backbones.timm_backbone.TIMMBackbone')
-    backbone = cls('resnet18', features_only=True)
+    backbone = cls('resnet18', features_only=True, zero_init_last=False)
     backbone.eval()
     with pytest.raises(TypeError, match='hides a model of timm'):
         residual_stages(backbone)
