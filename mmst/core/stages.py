@@ -13,6 +13,7 @@ from typing import NamedTuple
 from torch import nn
 
 from .placeholder import Removed
+from .refusals import REFUSALS
 
 __all__ = ['Block', 'known_backbones', 'register_residual_stages', 'residual_stages']
 
@@ -41,10 +42,6 @@ class Family(NamedTuple):
 
 
 _families: dict[str, Family] = {}
-_refusals = {
-    'mmdet.models.backbones.trident_resnet.TridentResNet': 'the blocks of its third stage pass a '
-    'list of three branches instead of one tensor',
-}
 
 
 def register_residual_stages(
@@ -125,12 +122,13 @@ def _family_of(backbone: nn.Module) -> tuple[str, Family]:
     """Finds the registered class of a backbone, and what is registered for it."""
     names = [_dotted_name(cls) for cls in type(backbone).__mro__]
     for name in names:
-        if name in _refusals:
-            raise TypeError(
-                f'backbone must have blocks that can be skipped, got {name}: {_refusals[name]}'
-            )
         if name in _families:
             return name, _families[name]
+        if name in REFUSALS:
+            raise TypeError(
+                f'backbone must have blocks that can be skipped, got {names[0]}: {REFUSALS[name]}. '
+                'An adapter that @mmst.core.register_residual_stages registers for it goes first'
+            )
     known = ', '.join(sorted(_families))
     raise TypeError(
         f'backbone must be of a class whose residual stages are known, got '

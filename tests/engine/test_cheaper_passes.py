@@ -79,3 +79,30 @@ def test_lattice_without_a_size_is_an_error_at_the_first_batch(make_classifier_r
     with pytest.raises(ValueError, match='size_divisor must have a multiple.*128 for .* 27 to 64'):
         runner.train()
     assert runner.iter == 0
+
+
+def test_later_batch_without_a_size_keeps_its_own(
+    make_classifier_runner, hook_config, seen, monkeypatch
+):
+    """The run goes on, and the batches after it draw what they would have drawn."""
+    inputs = {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.6, 'size_divisor': 48}
+
+    def train():
+        seen.clear()
+        runner = make_classifier_runner(hook_config(inputs=inputs), length=6, max_iters=3)
+        runner.train()
+        return [shape[-2:] for shape, _ in seen]
+
+    assert train() == [(48, 48)] * 3
+    images = type(make_classifier_runner(None).train_loop.dataloader.dataset)
+    whole = images.__getitem__
+
+    def cropped(self, index):
+        item = whole(self, index)
+        if index in (2, 3):
+            item['inputs'] = item['inputs'][:, :40, :44]
+            item['data_samples'].set_metainfo({'img_shape': (40, 44)})
+        return item
+
+    monkeypatch.setattr(images, '__getitem__', cropped)
+    assert train() == [(48, 48), (40, 44), (48, 48)]

@@ -181,8 +181,8 @@ def test_wrong_argument_is_refused(scope, changes, error, message):
 
 def test_unknown_backbone_class_is_refused(scope):
     scope('mmdet')
-    with pytest.raises(TypeError, match='whose residual stages are known, got mmdet.*CSPDarknet'):
-        MODELS.build({'type': 'mmst.STBackbone', 'wraps': 'CSPDarknet'})
+    with pytest.raises(TypeError, match='whose residual stages are known, got mmdet.*EfficientNet'):
+        MODELS.build({'type': 'mmst.STBackbone', 'wraps': 'EfficientNet', 'arch': 'b0'})
 
 
 def test_backbone_whose_blocks_pass_lists_is_refused(scope):

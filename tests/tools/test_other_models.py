@@ -32,8 +32,8 @@ train_dataloader = dict(
 """
 ERRORS = {
     'pairwise_masks': "got the field 'gt_instances.pairwise_masks'",
-    'residual stages': 'whose residual stages are known',
-    'one input size': 'layers fit inputs of one size',
+    'residual stages': 'must have blocks that can be skipped',
+    'one input size': 'layers fit the feature map of one input size',
 }
 
 
