@@ -91,9 +91,10 @@ def test_later_batch_without_a_size_keeps_its_own(
         seen.clear()
         runner = make_classifier_runner(hook_config(inputs=inputs), length=6, max_iters=3)
         runner.train()
-        return [shape[-2:] for shape, _ in seen]
+        counts = [values.get('size_fallbacks', (0,))[0] for values in runner.record.subnet]
+        return [shape[-2:] for shape, _ in seen], counts
 
-    assert train() == [(48, 48)] * 3
+    assert train() == ([(48, 48)] * 3, [0, 0, 0])
     images = type(make_classifier_runner(None).train_loop.dataloader.dataset)
     whole = images.__getitem__
 
@@ -105,4 +106,4 @@ def test_later_batch_without_a_size_keeps_its_own(
         return item
 
     monkeypatch.setattr(images, '__getitem__', cropped)
-    assert train() == [(48, 48), (40, 44), (48, 48)]
+    assert train() == ([(48, 48), (40, 44), (48, 48)], [0, 1, 1])
