@@ -1,9 +1,7 @@
-"""Resizing of label maps: each pixel shows the one whose centre is nearest to its own.
+"""Resizing of label maps: nearest neighbour, value for value what OpenCV gives.
 
-These are the pixels of OpenCV's ``INTER_NEAREST_EXACT``, value for value. OpenMMLab's pipelines use
-``INTER_NEAREST``, which compares corners instead of centres: what it shows lies half a new pixel
-right of and below what the resized image, boxes and polygons show. Between a subnet and the main
-network, which share their weights, that shift would differ.
+OpenMMLab resizes ground-truth maps with OpenCV's ``INTER_NEAREST``. ``torch``'s ``nearest`` takes
+the same pixels up to rounding, but supports few integer types.
 """
 
 from __future__ import annotations
@@ -23,9 +21,9 @@ def nearest_index(size: int, new_size: int, device: torch.device | str = 'cpu') 
     Returns:
         Ascending positions, an int64 tensor of shape (new_size,).
     """
-    step = ((size << 16) + new_size // 2) // new_size  # OpenCV's fixed point
-    position = torch.arange(new_size, device=device)
-    return (position.mul_(step).add_(step // 2 - size % 2) >> 16).clamp_(max=size - 1)
+    step = 1.0 / (new_size / size)  # not size / new_size: OpenCV rounds twice
+    position = torch.arange(new_size, dtype=torch.float64, device=device)
+    return position.mul_(step).long().clamp_(max=size - 1)
 
 
 def resize_label_map(

@@ -1,9 +1,7 @@
 """A subnet pass on a smaller batch, through a real model of any library."""
 
-import cv2
 import pytest
 import torch
-from mmcv.image.geometric import cv2_interp_codes
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
@@ -11,12 +9,6 @@ from mmst.core import Subnet
 from mmst.engine.random_state import private_random_state
 from mmst.engine.subnet_pass import train_subnet
 from mmst.engine.supervision import GroundTruthSupervision
-
-
-@pytest.fixture
-def nearest_centres(monkeypatch):
-    """Lets upstream's pipelines compare centres of pixels, as mmst does, instead of corners."""
-    monkeypatch.setitem(cv2_interp_codes, 'nearest', cv2.INTER_NEAREST_EXACT)
 
 
 @pytest.fixture

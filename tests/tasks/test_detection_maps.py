@@ -21,8 +21,6 @@ from mmst.core import sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
-pytestmark = pytest.mark.usefixtures('nearest_centres')
-
 SIZES = [(120, 160), (120, 200), (150, 120)]
 # As ids of segments: 0 is void, 1 to 3 are things, the rest is stuff.
 CATEGORIES = {1: 0, 2: 3, 3: 1, 4: 6, 5: 8}
@@ -208,7 +206,7 @@ def test_masks_of_dropped_boxes_are_dropped(kind, boxes, kept):
 
 def test_mask_values_and_padding_values_are_kept():
     array = np.zeros((2, 64, 64), np.uint8)
-    array[0, 5:9, 7:20], array[1, 63, 63] = 3, 1  # the second in the padding
+    array[0, 5:9, 7:20], array[1, 63, 63] = 3, 1  # the last pixel is not on the half grid
     masks = BitmapMasks(array, 64, 64)
     sample = one_image(BOXES[1::2], masks)
     sample.set_metainfo({'img_shape': (50, 40)})

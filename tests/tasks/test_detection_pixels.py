@@ -1,12 +1,12 @@
-"""Boxes, masks and maps of mmdet stay where the image shows the object."""
+"""Boxes and polygons of mmdet stay where the image shows the object."""
 
 import numpy as np
 import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
-from mmdet.structures.mask import BitmapMasks, PolygonMasks
-from mmengine.structures import InstanceData, PixelData
+from mmdet.structures.mask import PolygonMasks
+from mmengine.structures import InstanceData
 from torch import nn
 
 from mmst.engine.batch import subnet_batch
@@ -29,12 +29,8 @@ def objects():
         sample.gt_instances = InstanceData(
             bboxes=torch.tensor([[left, top, right, bottom]], dtype=torch.float32),
             labels=torch.tensor([0]),
-            masks=BitmapMasks(image[None], HEIGHT, WIDTH),
         )
-        sample.ignored_instances = InstanceData(
-            masks=PolygonMasks([[corners]], HEIGHT, WIDTH),
-        )
-        sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(image)[None])
+        sample.ignored_instances = InstanceData(masks=PolygonMasks([[corners]], HEIGHT, WIDTH))
         images.append(torch.from_numpy(image).float().expand(3, -1, -1))
         samples.append(sample)
     return torch.stack(images), samples
@@ -54,15 +50,13 @@ def test_ground_truth_is_where_the_image_shows_the_object(to_hw):
     model.data_preprocessor = DetDataPreprocessor(pad_mask=False, pad_seg=False)
     images, samples = objects()
     small = subnet_batch(model, images, samples, choose_size=lambda _: to_hw)
-    shifts = {'box': [], 'bitmap': [], 'polygon': [], 'map': []}
+    shifts = {'box': [], 'polygon': []}
     for image, sample in zip(small.inputs, small.data_samples, strict=True):
         seen = centre(image[0])
         box = sample.gt_instances.bboxes[0].double()
         corners = torch.from_numpy(sample.ignored_instances.masks.masks[0][0]).reshape(4, 2)
         shifts['box'].append((box[:2] + box[2:]) / 2 - seen)
-        shifts['bitmap'].append(centre(sample.gt_instances.masks.masks[0]) - seen)
         shifts['polygon'].append(corners.mean(0) - seen)
-        shifts['map'].append(centre(sample.gt_sem_seg.sem_seg[0]) - seen)
     for kind, each in shifts.items():
         assert len(each) == OBJECTS
         assert torch.stack(each).mean(0).abs().max() < 0.1, kind  # of a pixel

@@ -20,8 +20,6 @@ from mmst.core import sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
-pytestmark = pytest.mark.usefixtures('nearest_centres')
-
 PADDING = {'pad_val': 1.5, 'seg_pad_val': 254}
 FIELDS = ('gt_sem_seg', 'gt_edge_map', 'gt_depth_map')
 
