@@ -1,20 +1,34 @@
 """Where the residual blocks of a backbone are.
 
-An adapter per backbone family maps a backbone to its stages. It is registered under a class or its
-dotted name, so that no task library is imported here; subclasses inherit their parent's adapter.
-Those of known backbones are in :mod:`mmst.core.families`.
+A rule per backbone family maps a backbone to its stages. It is registered under a class or its
+dotted name, so that no task library is imported here; subclasses inherit their parent's rule. Those
+of known backbones are in :mod:`mmst.core.families`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
 
 from .placeholder import Removed
 
-__all__ = ['Block', 'known_backbones', 'register_residual_stages', 'residual_stages']
+__all__ = [
+    'Block',
+    'Family',
+    'check_raw',
+    'has_shortcut',
+    'known_backbones',
+    'register_families',
+    'register_residual_stages',
+    'residual_stages',
+]
+
+SHORTCUT_FLAGS = ('with_res_shortcut', 'use_res_connect')
+"""Names under which inverted residual blocks say whether they have a shortcut."""
 
 
 class Block(NamedTuple):
@@ -33,11 +47,28 @@ Stages = tuple[tuple[Block, ...], ...]
 Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
-class Family(NamedTuple):
-    """What is registered for a backbone class, see :func:`register_residual_stages`."""
+@dataclass(frozen=True, kw_only=True)
+class Family(ABC):
+    """Where the stages of a family of backbones are.
 
-    adapter: Adapter
+    Attributes:
+        additive: Whether each block but the first of a stage returns its input plus something, with
+            no activation after the addition.
+    """
+
     additive: bool
+
+    @abstractmethod
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """Returns the stages of a backbone in forward order, each with its blocks in that order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Registered(Family):
+    adapter: Adapter
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        return self.adapter(backbone)
 
 
 _families: dict[str, Family] = {}
@@ -71,10 +102,15 @@ def register_residual_stages(
     def register(adapter: Adapter) -> Adapter:
         for cls in classes:
             name = cls if isinstance(cls, str) else _dotted_name(cls)
-            _families[name] = Family(adapter, additive)
+            _families[name] = _Registered(adapter=adapter, additive=additive)
         return adapter
 
     return register
+
+
+def register_families(families: Mapping[str, Family]) -> None:
+    """Registers what is known of backbone classes, by dotted name."""
+    _families.update(families)
 
 
 def known_backbones() -> dict[str, Family]:
@@ -115,10 +151,16 @@ def residual_stages(backbone: nn.Module) -> Stages:
     _, family = _family_of(backbone)
     stages = tuple(
         tuple(block for block in stage if not isinstance(block.module, Removed))
-        for stage in family.adapter(backbone)
+        for stage in family.stages(backbone)
     )
     _check_stages(type(backbone).__name__, stages)
     return stages
+
+
+def has_shortcut(block: nn.Module) -> bool | None:
+    """Says whether an inverted residual block has a shortcut; None for any other module."""
+    flags = (getattr(block, name, None) for name in SHORTCUT_FLAGS)
+    return next((flag for flag in flags if isinstance(flag, bool)), None)
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
@@ -162,9 +204,8 @@ def _shape_change(block: nn.Module) -> str | None:
     """
     if getattr(block, 'downsample', None) is not None:
         return 'a downsample branch'
-    for name in ('with_res_shortcut', 'use_res_connect'):
-        if getattr(block, name, True) is False:
-            return 'no shortcut'
+    if has_shortcut(block) is False:
+        return 'no shortcut'
     stride = getattr(block, 'stride', 1)
     if any(type(step) is int and step != 1 for step in _sequence(stride)):
         return f'stride {stride}'
