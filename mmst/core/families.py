@@ -1,115 +1,67 @@
-"""Where the residual blocks of the known backbones are: a table of rules."""
+"""Where the residual blocks of the known backbones are: a table of rules.
+
+Keys are dotted class names. Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the
+layout of a ResNet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import replace
 
-from torch import nn
+from .rules import Containers, Parts, Shortcuts, Wrapper
+from .stages import Family, register_families
 
-from .placeholder import Skip
-from .stages import Block, Family, has_shortcut, register_families
-
-__all__ = ['FAMILIES', 'Containers', 'Shortcuts']
-
-
-@dataclass(frozen=True)
-class Containers(Family):
-    """Each stage is a module whose children are the blocks.
-
-    Attributes:
-        path: Dotted name of these modules, with wildcards: ``'stages.*.blocks'``.
-        without: Children with an attribute of this name are no blocks.
-    """
-
-    path: str
-    without: str = ''
-
-    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
-        """See :class:`~mmst.core.stages.Family`."""
-        containers = [backbone]
-        for pattern in self.path.split('.'):
-            children = [child for parent in containers for child in parent.named_children()]
-            containers = [child for name, child in children if fnmatchcase(name, pattern)]
-        return [
-            [
-                Block(container, name)
-                for name, child in container.named_children()
-                if not (self.without and hasattr(child, self.without))
-            ]
-            for container in containers
-        ]
-
-
-@dataclass(frozen=True)
-class Shortcuts(Family):
-    """A stage begins at each inverted residual block without a shortcut.
-
-    The blocks are those modules, however deep, that say whether they have one.
-    """
-
-    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
-        """See :class:`~mmst.core.stages.Family`."""
-        stages: list[list[Block]] = []
-        for block in _inverted_residuals(backbone):
-            if not stages or has_shortcut(block.module) is False:
-                stages.append([])
-            stages[-1].append(block)
-        return stages
-
-
-def _inverted_residuals(parent: nn.Module) -> Iterator[Block]:
-    for name, child in parent.named_children():
-        if isinstance(child, Skip) or has_shortcut(child) is not None:
-            yield Block(parent, name)
-        else:
-            yield from _inverted_residuals(child)
-
+__all__ = ['FAMILIES']
 
 _RESNET = Containers('layer[1-9]', additive=False)
 _INVERTED = Shortcuts(additive=True)
 _LAYERS = Containers('layers', additive=True)
-_SWIN = Containers('stages.*.blocks', additive=True)
+_BLOCKS = Containers('blocks', additive=True)
+_STAGES = Containers('stages.*.blocks', additive=True)
 # A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
 # encoder layers, in their container.
 _PYRAMID = Containers('layers.*.1', without='pos_embed', additive=True)
 
-# Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the layout of a ResNet.
-FAMILIES: dict[str, Family] = {
+_OPENMMLAB: dict[str, Family] = {
+    'mmdet.models.backbones.efficientnet.EfficientNet': _INVERTED,
     'mmdet.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmdet.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
     'mmdet.models.backbones.resnet.ResNet': _RESNET,
-    'mmdet.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmdet.models.backbones.swin.SwinTransformer': _STAGES,
     'mmpose.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmpose.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
     'mmpose.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
     'mmpose.models.backbones.resnet.ResNet': _RESNET,
-    'mmpose.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmpose.models.backbones.swin.SwinTransformer': _STAGES,
     'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
     'mmpretrain.models.backbones.convnext.ConvNeXt': Containers('stages.*', additive=True),
+    'mmpretrain.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmpretrain.models.backbones.efficientnet_v2.EfficientNetV2': _INVERTED,
     'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
     'mmpretrain.models.backbones.resnet.ResNet': _RESNET,
-    'mmpretrain.models.backbones.swin_transformer.SwinTransformer': _SWIN,
+    'mmpretrain.models.backbones.swin_transformer.SwinTransformer': _STAGES,
     # Large ones have a norm layer after the addition in some blocks.
     'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2': Containers(
         'stages.*.blocks', additive=False
     ),
+    'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer': _LAYERS,
     'mmseg.models.backbones.beit.BEiT': _LAYERS,
     'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
     'mmseg.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmseg.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
     'mmseg.models.backbones.resnet.ResNet': _RESNET,
-    'mmseg.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmseg.models.backbones.swin.SwinTransformer': _STAGES,
+    'mmseg.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
     'mmseg.models.backbones.vit.VisionTransformer': _LAYERS,
-    'timm.models.convnext.ConvNeXt': _SWIN,
-    'timm.models.resnet.ResNet': _RESNET,
-    'timm.models.swin_transformer.SwinTransformer': Containers('layers.*.blocks', additive=True),
-    'timm.models.vision_transformer.VisionTransformer': Containers('blocks', additive=True),
+}
+
+_TORCHVISION: dict[str, Family] = {
     # The stem, a stage, what halves the resolution, a stage, ...
     'torchvision.models.convnext.ConvNeXt': Containers('features.[1357]', additive=True),
+    'torchvision.models.efficientnet.EfficientNet': _INVERTED,
+    'torchvision.models.mnasnet.MNASNet': _INVERTED,
     'torchvision.models.mobilenetv2.MobileNetV2': _INVERTED,
     'torchvision.models.mobilenetv3.MobileNetV3': _INVERTED,
     'torchvision.models.regnet.RegNet': Containers('trunk_output.*', additive=False),
@@ -121,7 +73,52 @@ FAMILIES: dict[str, Family] = {
         'encoder.layers', additive=True
     ),
 }
-"""Rule of each known class, by its dotted name; :data:`mmst.analysis.backbones.EXAMPLES` has one
-model of each."""
+
+_TIMM: dict[str, Family] = {
+    'timm.models.beit.Beit': _BLOCKS,
+    'timm.models.convnext.ConvNeXt': _STAGES,
+    'timm.models.edgenext.EdgeNeXt': _STAGES,
+    'timm.models.efficientnet.EfficientNet': _INVERTED,
+    'timm.models.efficientnet.EfficientNetFeatures': _INVERTED,
+    'timm.models.eva.Eva': _BLOCKS,
+    # CAFormers scale the shortcut, too.
+    'timm.models.metaformer.MetaFormer': Containers('stages.*.blocks', additive=False),
+    'timm.models.mobilenetv3.MobileNetV3': _INVERTED,
+    'timm.models.mobilenetv3.MobileNetV3Features': _INVERTED,
+    'timm.models.pvt_v2.PyramidVisionTransformerV2': _STAGES,
+    'timm.models.regnet.RegNet': Containers('s[1-9]', additive=False),
+    'timm.models.resnet.ResNet': _RESNET,
+    # With preact=False an activation follows the addition.
+    'timm.models.resnetv2.ResNetV2': Containers('stages.*.blocks', additive=False),
+    'timm.models.swin_transformer.SwinTransformer': Containers('layers.*.blocks', additive=True),
+    'timm.models.swin_transformer_v2.SwinTransformerV2': Containers(
+        'layers.*.blocks', additive=True
+    ),
+    'timm.models.vision_transformer.VisionTransformer': _BLOCKS,
+    'timm.models.xcit.Xcit': _BLOCKS,
+}
+
+# Of timm's feature nets, which take most networks apart, by the Python module of their parts.
+_PARTS: dict[str, Family] = {
+    **{
+        name.rpartition('.')[0]: replace(rule, path=rule.path.replace('.', '_', 1))
+        for name, rule in _TIMM.items()
+        if isinstance(rule, Containers)
+    },
+    'timm.models._efficientnet_blocks': _INVERTED,
+    'timm.models.res2net': _RESNET,
+    'timm.models.resnest': _RESNET,
+    'timm.models.sknet': _RESNET,
+}
+
+FAMILIES: dict[str, Family] = {
+    **_OPENMMLAB,
+    **_TORCHVISION,
+    **_TIMM,
+    'timm.models._features.FeatureDictNet': Parts(_PARTS),
+    'timm.models._features.FeatureGetterNet': Wrapper('model'),
+    'timm.models._features.FeatureHookNet': Parts(_PARTS),
+}
+"""Rule of each known class; :data:`mmst.analysis.backbones.EXAMPLES` has one model of each."""
 
 register_families(FAMILIES)
