@@ -1,170 +1,124 @@
-"""Where the residual blocks of the known backbones are: one function per family.
+"""Where the residual blocks of the known backbones are: a table of rules.
 
-The first line of each docstring stands in the table of ``docs/backbones.md``.
+Keys are dotted class names. Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the
+layout of a ResNet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from torch import nn
+from .rules import Containers, Parts, Shortcuts, Wrapper
+from .stages import Family, register_families
 
-from .placeholder import Skip
-from .stages import Block, register_residual_stages
+__all__ = ['FAMILIES']
 
-__all__: list[str] = []
+_RESNET = Containers('layer[1-9]', additive=False)
+_INVERTED = Shortcuts(additive=True)
+_LAYERS = Containers('layers', additive=True)
+_BLOCKS = Containers('blocks', additive=True)
+_STAGES = Containers('stages.*.blocks', additive=True)
+# A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
+# encoder layers, in their container.
+_PYRAMID = Containers('layers.*.1', without='pos_embed', additive=True)
 
-SHORTCUT_FLAGS = ('with_res_shortcut', 'use_res_connect')
-"""Names under which inverted residual blocks say whether they have a shortcut."""
+_OPENMMLAB: dict[str, Family] = {
+    'mmdet.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmdet.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmdet.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
+    'mmdet.models.backbones.resnet.ResNet': _RESNET,
+    'mmdet.models.backbones.swin.SwinTransformer': _STAGES,
+    'mmpose.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmpose.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmpose.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
+    'mmpose.models.backbones.resnet.ResNet': _RESNET,
+    'mmpose.models.backbones.swin.SwinTransformer': _STAGES,
+    'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
+    'mmpretrain.models.backbones.convnext.ConvNeXt': Containers('stages.*', additive=True),
+    'mmpretrain.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmpretrain.models.backbones.efficientnet_v2.EfficientNetV2': _INVERTED,
+    'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmpretrain.models.backbones.resnet.ResNet': _RESNET,
+    'mmpretrain.models.backbones.swin_transformer.SwinTransformer': _STAGES,
+    # Large ones have a norm layer after the addition in some blocks.
+    'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2': Containers(
+        'stages.*.blocks', additive=False
+    ),
+    'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    'mmpretrain.models.backbones.vision_transformer.VisionTransformer': _LAYERS,
+    'mmseg.models.backbones.beit.BEiT': _LAYERS,
+    'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
+    'mmseg.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmseg.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmseg.models.backbones.resnet.ResNet': _RESNET,
+    'mmseg.models.backbones.swin.SwinTransformer': _STAGES,
+    'mmseg.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    'mmseg.models.backbones.vit.VisionTransformer': _LAYERS,
+}
 
-
-@register_residual_stages(
-    'mmdet.models.backbones.resnet.ResNet',
-    'mmseg.models.backbones.resnet.ResNet',
-    'mmpose.models.backbones.resnet.ResNet',
-    'mmpretrain.models.backbones.resnet.ResNet',
-    'torchvision.models.resnet.ResNet',
-    'timm.models.resnet.ResNet',
-)
-def _resnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    # RegNet, ResNeXt, Res2Net and others inherit the layout: `layer1`, `layer2`, ...
-    layers = (getattr(backbone, f'layer{number}', None) for number in range(1, 10))
-    return [_children(layer) for layer in layers if layer is not None]
-
-
-@register_residual_stages('torchvision.models.regnet.RegNet')
-def _torchvision_regnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    return [_children(stage) for stage in backbone.get_submodule('trunk_output').children()]
-
-
-@register_residual_stages(
-    'mmdet.models.backbones.mobilenet_v2.MobileNetV2',
-    'mmseg.models.backbones.mobilenet_v2.MobileNetV2',
-    'mmpose.models.backbones.mobilenet_v2.MobileNetV2',
-    'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2',
-    additive=True,
-)
-def _mobilenet_v2(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage begins at every block without a shortcut."""
-    layers = [block.module for block in _children(backbone) if block.name.startswith('layer')]
-    return _from_shortcuts(block for layer in layers for block in _children(layer))
-
-
-@register_residual_stages(
-    'mmseg.models.backbones.mobilenet_v3.MobileNetV3',
-    'mmpose.models.backbones.mobilenet_v3.MobileNetV3',
-    'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3',
-    additive=True,
-)
-def _mobilenet_v3(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage begins at every block without a shortcut."""
-    return _from_shortcuts(_children(backbone))
-
-
-@register_residual_stages(
-    'torchvision.models.mobilenetv2.MobileNetV2',
-    'torchvision.models.mobilenetv3.MobileNetV3',
-    additive=True,
-)
-def _torchvision_mobilenet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage begins at every block without a shortcut."""
-    return _from_shortcuts(_children(backbone.get_submodule('features')))
-
-
-@register_residual_stages(
-    'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
-    'mmpretrain.models.backbones.beit.BEiTViT',
-    'mmseg.models.backbones.vit.VisionTransformer',
-    'mmseg.models.backbones.beit.BEiT',
-    additive=True,
-)
-def _vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """All layers are one stage."""
-    return [_children(backbone.get_submodule('layers'))]
-
-
-@register_residual_stages('torchvision.models.vision_transformer.VisionTransformer', additive=True)
-def _torchvision_vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """All layers are one stage."""
-    return [_children(backbone.get_submodule('encoder.layers'))]
-
-
-@register_residual_stages('timm.models.vision_transformer.VisionTransformer', additive=True)
-def _timm_vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """All layers are one stage."""
-    return [_children(backbone.get_submodule('blocks'))]
-
-
-# Large Swin V2s have a norm layer after the addition in some blocks.
-@register_residual_stages('mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2')
-@register_residual_stages(
-    'mmdet.models.backbones.swin.SwinTransformer',
-    'mmseg.models.backbones.swin.SwinTransformer',
-    'mmpose.models.backbones.swin.SwinTransformer',
-    'mmpretrain.models.backbones.swin_transformer.SwinTransformer',
-    'timm.models.convnext.ConvNeXt',
-    additive=True,
-)
-def _blocks_of_stages(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    stages = backbone.get_submodule('stages').children()
-    return [_children(stage.get_submodule('blocks')) for stage in stages]
-
-
-@register_residual_stages('timm.models.swin_transformer.SwinTransformer', additive=True)
-def _timm_swin(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    stages = backbone.get_submodule('layers').children()
-    return [_children(stage.get_submodule('blocks')) for stage in stages]
-
-
-@register_residual_stages('mmpretrain.models.backbones.convnext.ConvNeXt', additive=True)
-def _convnext(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    return [_children(stage) for stage in backbone.get_submodule('stages').children()]
-
-
-@register_residual_stages(
-    'torchvision.models.convnext.ConvNeXt',
-    'torchvision.models.swin_transformer.SwinTransformer',
-    additive=True,
-)
-def _every_other_feature(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
+_TORCHVISION: dict[str, Family] = {
     # The stem, a stage, what halves the resolution, a stage, ...
-    return [_children(stage) for stage in list(backbone.get_submodule('features').children())[1::2]]
+    'torchvision.models.convnext.ConvNeXt': Containers('features.[1357]', additive=True),
+    'torchvision.models.efficientnet.EfficientNet': _INVERTED,
+    'torchvision.models.mnasnet.MNASNet': _INVERTED,
+    'torchvision.models.mobilenetv2.MobileNetV2': _INVERTED,
+    'torchvision.models.mobilenetv3.MobileNetV3': _INVERTED,
+    'torchvision.models.regnet.RegNet': Containers('trunk_output.*', additive=False),
+    'torchvision.models.resnet.ResNet': _RESNET,
+    'torchvision.models.swin_transformer.SwinTransformer': Containers(
+        'features.[1357]', additive=True
+    ),
+    'torchvision.models.vision_transformer.VisionTransformer': Containers(
+        'encoder.layers', additive=True
+    ),
+}
 
+_TIMM: dict[str, Family] = {
+    'timm.models.beit.Beit': _BLOCKS,
+    'timm.models.convnext.ConvNeXt': _STAGES,
+    'timm.models.edgenext.EdgeNeXt': _STAGES,
+    'timm.models.efficientnet.EfficientNet': _INVERTED,
+    'timm.models.efficientnet.EfficientNetFeatures': _INVERTED,
+    'timm.models.eva.Eva': _BLOCKS,
+    # CAFormers scale the shortcut, too.
+    'timm.models.metaformer.MetaFormer': Containers('stages.*.blocks', additive=False),
+    'timm.models.mobilenetv3.MobileNetV3': _INVERTED,
+    'timm.models.mobilenetv3.MobileNetV3Features': _INVERTED,
+    'timm.models.pvt_v2.PyramidVisionTransformerV2': _STAGES,
+    'timm.models.regnet.RegNet': Containers('s[1-9]', additive=False),
+    'timm.models.resnet.ResNet': _RESNET,
+    # With preact=False an activation follows the addition.
+    'timm.models.resnetv2.ResNetV2': Containers('stages.*.blocks', additive=False),
+    'timm.models.swin_transformer.SwinTransformer': Containers('layers.*.blocks', additive=True),
+    'timm.models.swin_transformer_v2.SwinTransformerV2': Containers(
+        'layers.*.blocks', additive=True
+    ),
+    'timm.models.vision_transformer.VisionTransformer': _BLOCKS,
+    'timm.models.xcit.Xcit': _BLOCKS,
+}
 
-@register_residual_stages(
-    'mmdet.models.backbones.pvt.PyramidVisionTransformer',
-    'mmpose.models.backbones.pvt.PyramidVisionTransformer',
-    'mmseg.models.backbones.mit.MixVisionTransformer',
-    additive=True,
-)
-def _pyramid_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    # A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
-    # encoder layers, in their container.
-    layers = [layer.get_submodule('1') for layer in backbone.get_submodule('layers').children()]
-    return [
-        [block for block in _children(layer) if not hasattr(block.module, 'pos_embed')]
-        for layer in layers
-    ]
+# Of timm's feature nets, which take most networks apart, by the Python module of their parts.
+_PARTS: dict[str, Family] = {
+    **{
+        name.rpartition('.')[0]: replace(rule, path=rule.path.replace('.', '_', 1))
+        for name, rule in _TIMM.items()
+        if isinstance(rule, Containers)
+    },
+    'timm.models._efficientnet_blocks': _INVERTED,
+    'timm.models.res2net': _RESNET,
+    'timm.models.resnest': _RESNET,
+    'timm.models.sknet': _RESNET,
+}
 
+FAMILIES: dict[str, Family] = {
+    **_OPENMMLAB,
+    **_TORCHVISION,
+    **_TIMM,
+    'timm.models._features.FeatureDictNet': Parts(_PARTS),
+    'timm.models._features.FeatureGetterNet': Wrapper('model'),
+    'timm.models._features.FeatureHookNet': Parts(_PARTS),
+}
+"""Rule of each known class; :data:`mmst.analysis.backbones.EXAMPLES` has one model of each."""
 
-def _children(container: nn.Module) -> list[Block]:
-    return [Block(container, name) for name, _ in container.named_children()]
-
-
-def _from_shortcuts(blocks: Iterable[Block]) -> list[list[Block]]:
-    """Groups inverted residual blocks, dropping what else there is (stem, last convolution)."""
-    stages: list[list[Block]] = []
-    for block in blocks:
-        flags = [getattr(block.module, flag, None) for flag in SHORTCUT_FLAGS]
-        if False in flags or (True in flags and not stages):
-            stages.append([])
-        if False in flags or True in flags or isinstance(block.module, Skip):
-            stages[-1].append(block)
-    return stages
+register_families(FAMILIES)

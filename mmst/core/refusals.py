@@ -16,9 +16,6 @@ _WRAPPED = (
 _REASONS = {
     f'on images of several scales it {_WRAPPED}': 'mmseg:icnet.ICNet',
     f'it {_WRAPPED}': 'mmseg:bisenetv1.BiSeNetV1',
-    'it hides a model of timm. Register an adapter that finds the stages of that model': (
-        'mmseg:timm_backbone.TIMMBackbone mmpretrain:timm_backbone.TIMMBackbone'
-    ),
     'it runs a diffusion model': 'mmseg:vpd.VPD',
     'it has no residual blocks': (
         'mmdet:ssd_vgg.SSDVGG mmseg:unet.UNet '

@@ -79,8 +79,27 @@ def _argument_names(cls: type) -> set[str]:
     return {name for signature in signatures for name in signature.parameters} - {'self'}
 
 
+def _passes_any_on(cls: type) -> bool:
+    """Whether a class takes any argument, for something that refuses unknown ones.
+
+    ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
+    of ``TIMMBackbone`` go to ``timm.create_model``.
+    """
+    names: set[str] = set()
+    for parent in reversed(cls.__mro__):
+        if '__init__' not in vars(parent) or issubclass(nn.Module, parent):
+            continue
+        parameters = inspect.signature(parent.__init__).parameters.values()
+        if names <= {'init_cfg'} and any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return True
+        names |= {parameter.name for parameter in parameters} - {'self'}
+    return False
+
+
 def _check_arguments(cls: type, known: set[str], arguments: dict[str, Any]) -> None:
     """Tells a misspelt argument of STBackbone from one of the wrapped class."""
+    if _passes_any_on(cls):
+        return
     for name in arguments:
         if name not in known:
             own = set(inspect.signature(STBackbone).parameters) - {'arguments'}

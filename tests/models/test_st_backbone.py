@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
-from mmst.core import DepthSpace, active_subnet
+from mmst.core import DepthSpace, active_subnet, residual_stages
 
 # Library, class, arguments, blocks per stage.
 BACKBONES = [
@@ -126,7 +126,7 @@ def test_shallower_network_has_its_own_space(scope):
     scope('mmdet')
     backbone = build('ResNet', {'depth': 50}, depths=(2, 3, 4, 2), choices=(1, 2, 2, 1))
     assert backbone.depth_space == DepthSpace((2, 3, 4, 2), (1, 2, 2, 1))
-    assert [len(getattr(backbone, layer)) for layer in backbone.res_layers] == [2, 3, 4, 2]
+    assert [len(stage) for stage in residual_stages(backbone)] == [2, 3, 4, 2]
 
 
 def test_depths_are_those_of_a_wrapped_class_that_has_them(scope):
@@ -179,10 +179,15 @@ def test_wrong_argument_is_refused(scope, changes, error, message):
         build('ResNet', {'depth': 50}, **changes)
 
 
+@MODELS.register_module(force=True)
+class UnknownBackbone(torch.nn.Module):
+    pass
+
+
 def test_unknown_backbone_class_is_refused(scope):
     scope('mmdet')
-    with pytest.raises(TypeError, match='whose residual stages are known, got mmdet.*EfficientNet'):
-        MODELS.build({'type': 'mmst.STBackbone', 'wraps': 'EfficientNet', 'arch': 'b0'})
+    with pytest.raises(TypeError, match='whose residual stages are known, got .*UnknownBackbone'):
+        MODELS.build({'type': 'mmst.STBackbone', 'wraps': 'UnknownBackbone'})
 
 
 def test_backbone_whose_blocks_pass_lists_is_refused(scope):
