@@ -173,7 +173,9 @@ def residual_stages(backbone: nn.Module) -> Stages:
 def has_shortcut(block: nn.Module) -> bool | None:
     """Says whether an inverted residual block has a shortcut; None for any other module."""
     flags = [getattr(block, name, None) for name in SHORTCUT_FLAGS]
-    return False if False in flags else True if True in flags else None
+    if False in flags:
+        return False
+    return True if True in flags else None
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:

@@ -11,7 +11,7 @@ from mmst.config import layout_of, load_config
 from mmst.mini import make_mini_data
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'tasks' / 'other_models.md'
-ROWS = re.findall(r'^\| `(\w+::[^`]+)` \| (\w+) \| (.+) \|$', PAGE.read_text(), re.MULTILINE)
+ROWS = re.findall(r'^\| `(\w+::[^`]+)` \| ([\w.]+) \| (.+) \|$', PAGE.read_text(), re.MULTILINE)
 
 CONFIG = """
 _base_ = '{upstream}'
