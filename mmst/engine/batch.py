@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor
 from mmst.core import sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 
+from .elements import copy_value
 from .inputs import RandomSmallerInput
 from .task import ImageResize, task_of
 
@@ -109,14 +109,14 @@ def subnet_batch(
         inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
     if choose_size is None:
         main_hw = (inputs.shape[-2], inputs.shape[-1])
-        return SubnetBatch(inputs, copy.deepcopy(data_samples), main_hw, images)
+        return SubnetBatch(inputs, copy_value(data_samples), main_hw, images)
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
     image_hw = choose_size(main_hw)
     chain = [*(earlier_sizes(main_hw) if earlier_sizes else ()), image_hw]
     if all(size_hw == main_hw for size_hw in chain):
-        return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw, images, from_hws)
+        return SubnetBatch(inputs, copy_value(data_samples), image_hw, images, from_hws)
     to_hws = from_hws
     for size_hw in chain:
         source_hws, ratio = to_hws, min(size_hw) / min(main_hw)
