@@ -196,7 +196,7 @@ def assert_fits(model, inputs, samples, main_inputs, main_samples, image_hw):
             expected = [0.5 * new_width / width, 2.0 * new_height / height]
             assert sample.scale_factor == pytest.approx(expected)
         for name in main.keys():  # noqa: SIM118 - not a dict
-            keep_one = False
+            keep_one = name == 'gt_instances'
             assert_boxes_follow(sample.get(name), main.get(name), from_hw, to_hw, keep_one)
 
 

@@ -155,11 +155,18 @@ def test_boxes_that_fall_under_one_pixel_are_dropped():
     assert sample.img_shape == (64, 64)
 
 
-def test_image_left_without_boxes_trains_as_a_negative(make_detector, batch):
+def test_last_box_of_an_image_is_kept_however_small():
+    sample = one_image([[0, 0, 60, 1], [8, 8, 9.5, 9.9], [0, 0, 1.2, 40]])
+    small = halve(sample)
+    assert small.gt_instances.bboxes.tolist() == [[4, 4, 4.75, pytest.approx(4.95)]]
+    assert small.gt_instances.labels.tolist() == [1]
+    assert len(small.ignored_instances) == 0
+    assert len(sample.gt_instances) == len(sample.ignored_instances) == 3
+
+
+def test_image_without_boxes_stays_one(make_detector, batch):
     model = make_detector()
-    data = batch(model)
-    for sample in data['data_samples']:
-        sample.gt_instances.bboxes = sample.gt_instances.bboxes * 0 + torch.tensor([3, 3, 4.2, 40])
+    data = batch(model, (0, 4))
     small = subnet_batch(model, **data, choose_size=RandomSmallerInput(0.5).smallest)
     assert all(len(sample.gt_instances) == 0 for sample in small.data_samples)
     losses = model.forward(small.inputs, small.data_samples, mode='loss')

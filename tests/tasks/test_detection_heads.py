@@ -1,5 +1,6 @@
 """Heads of mmdet that depend on the size of the padded input, or on having a box."""
 
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import PolygonMasks
@@ -68,3 +69,23 @@ def test_peaks_of_centernet_are_in_the_cell_that_sees_the_object(monkeypatch):
         # A cell of the map sees the input around four times its position.
         assert torch.equal(peaks[:, [2, 1]], (centres / 4).long()), side
     assert len(maps) == 7
+
+
+MODELS_OF_BOXES = [
+    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
+    'queryinst/queryinst_r50_fpn_1x_coco',
+    'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco',
+]
+
+
+@pytest.mark.parametrize('config', MODELS_OF_BOXES)
+def test_loss_of_a_batch_whose_boxes_are_all_small_is_an_ordinary_one(config):
+    model = build(config)
+    losses = []
+    for boxes in ([[20, 20, 60, 60], [64, 31, 100, 70]], [[20, 20, 21.4, 60], [64, 31, 100, 32]]):
+        data = batch(model, 128, boxes)
+        small = subnet_batch(model, **data, choose_size=lambda _: (64, 64))
+        with torch.no_grad():
+            losses.append(model.forward(small.inputs, small.data_samples, mode='loss'))
+    ordinary, of_small_boxes = (model.parse_losses(loss)[0].item() for loss in losses)
+    assert 0.3 * ordinary < of_small_boxes < 3 * ordinary
