@@ -44,10 +44,9 @@ Points = TypeVar('Points', np.ndarray, Tensor)
 
 @register_task(PoseDataSample)
 class PoseTask(Task):
-    """Images fill the batch; smaller ones are padded to the preprocessor's ``pad_size_divisor``.
+    """Images fill the batch; smaller ones are padded to what the network halves without a rest.
 
-    Set that to the least size that the network halves without a rest, 32 for most: predicted
-    heatmaps then have the size of the ground truth.
+    See :meth:`Task.divisor_hw`: predicted heatmaps then have the size of the ground truth.
     """
 
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:

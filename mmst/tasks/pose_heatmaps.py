@@ -73,8 +73,7 @@ def resized_heatmap_size(map_hw: Size, resize: ImageResize) -> Size:
         raise ValueError(
             'data_preprocessor.pad_size_divisor must make heatmaps of whole pixels, got inputs of '
             f'{resize.padded_hw} for heatmaps of {map_hw[0] / resize.from_hw[0]:g} times the size; '
-            'set model.data_preprocessor.pad_size_divisor=32, or what the network needs: inputs '
-            'that are multiples of it already, as the main ones are, are not padded'
+            'set it to a multiple of the pixels that one of a heatmap covers, 32 for most networks'
         )
     height, width = (product // old for product, old in zip(products, resize.from_hw, strict=True))
     return height, width

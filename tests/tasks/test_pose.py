@@ -262,13 +262,26 @@ def test_weights_of_the_data_set_are_kept(infos):
     assert torch.equal(weights(small.data_samples), expected * (weights(main['data_samples']) > 0))
 
 
+@pytest.mark.parametrize('codec', [MSRA, UDP], ids=['msra', 'udp'])
+@pytest.mark.parametrize('width', [99, 64])
+def test_padding_needs_no_divisor(infos, codec, width):
+    main = pipeline_batch(infos, codec, codec is UDP)
+    ours, expected = (resized(Model(codec, divisor), main, width) for divisor in (1, 32))
+    assert ours.inputs.shape[-2:] == {99: (160, 128), 64: (96, 64)}[width]
+    assert torch.equal(ours.inputs, expected.inputs)
+    assert torch.equal(heatmaps(ours.data_samples), heatmaps(expected.data_samples))
+    assert heatmaps(ours.data_samples).sum() > 10
+    for sample, other in zip(ours.data_samples, expected.data_samples, strict=True):
+        assert sample.pad_shape == other.pad_shape == sample.batch_input_shape
+
+
 @pytest.mark.parametrize('divisor', [1, 32])
 def test_regression_labels_are_fractions_of_the_padded_input(infos, divisor):
     for info in infos:  # inside by a pixel, so that no size rounds them out
         info['keypoints'] = info['keypoints'].clip((70, 60), (180, 230))
     model, main = Model(None, divisor), pipeline_batch(infos, REGRESSION, pack=False)
     small = resized(model, main, 80)
-    padded = (80, 120) if divisor == 1 else (96, 128)
+    padded = (96, 128)
     assert small.inputs.shape[-2:] == padded[::-1]
     packed = pipeline_batch(infos, REGRESSION)['data_samples']
     native = encoded(packed, at(REGRESSION, (80, 120)))
@@ -303,9 +316,9 @@ def test_what_cannot_be_encoded_at_another_size_is_refused(
 
 def test_heatmaps_of_a_fraction_of_a_pixel_are_refused(infos):
     main = pipeline_batch(infos, MSRA)
-    message = r'got inputs of \(99, 66\).*set model.data_preprocessor.pad_size_divisor=32'
+    message = r'pad_size_divisor must make .* got inputs of \(99, 66\) .*, 32 for most networks'
     with pytest.raises(ValueError, match=message):
-        resized(Model(MSRA, pad_size_divisor=1), main, 66)
+        resized(Model(MSRA, pad_size_divisor=3), main, 66)
 
 
 def test_registered_codec_is_used(infos, monkeypatch):
@@ -323,7 +336,6 @@ def estimator():
     model = get_config(
         'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'
     ).model
-    model.data_preprocessor.pad_size_divisor = 32
     model.backbone.update(type='mmst.STBackbone', wraps='ResNet', depth=18, init_cfg=None)
     model.head.update(in_channels=512, deconv_out_channels=(32, 32, 32), decoder=MSRA)
     torch.manual_seed(0)

@@ -56,7 +56,14 @@ ONE_SIZE = [
         'Hand3DHeatmap: its heatmaps',
     ),
 ]
-RESIZE = ImageResize((256, 192), (128, 96), (128, 96), nn.Module())
+RESIZE = ImageResize(
+    from_hw=(256, 192),
+    to_hw=(128, 96),
+    main_hw=(256, 192),
+    padded_hw=(128, 96),
+    divisor_hw=(32, 32),
+    preprocessor=nn.Module(),
+)
 
 
 def refused(codec):

@@ -43,8 +43,6 @@ def write_config(folder, upstream, wraps, outcome):
     imports = ['mmst', *(base.get('custom_imports') or {}).get('imports', [])]
     queries = re.search(r'`(num_queries=\d+)`', outcome)
     changes = f'{queries[1]}, ' if queries else ''
-    if upstream.startswith('mmpose'):
-        changes = 'data_preprocessor=dict(pad_size_divisor=32), '
     config = folder / 'config.py'
     text = CONFIG.format(upstream=upstream, imports=imports, changes=changes, wraps=wraps)
     config.write_text(text + POSE * upstream.startswith('mmpose'))
