@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakSet
 
 from torch import nn
 
@@ -80,6 +81,8 @@ class _Registered(Family):
 
 
 _families: dict[str, Family] = {}
+_checked: WeakSet[nn.Module] = WeakSet()
+"""Backbones whose blocks were checked: a subnet pass finds its stages, and checks no more."""
 
 
 def register_residual_stages(
@@ -166,7 +169,9 @@ def residual_stages(backbone: nn.Module) -> Stages:
         tuple(block for block in stage if not isinstance(block.module, Removed))
         for stage in family.stages(backbone)
     )
-    _check_stages(backbone, stages)
+    if backbone not in _checked:
+        _check_stages(backbone, stages)
+        _checked.add(backbone)
     return stages
 
 
