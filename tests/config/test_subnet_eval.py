@@ -173,7 +173,7 @@ def test_a_negative_number_of_batches_is_refused(runner):
 
 
 def test_a_model_without_backbone_is_refused():
-    with pytest.raises(ValueError, match=r'--depths needs a model with one backbone, got Linear with none'):
+    with pytest.raises(ValueError, match=r'needs a model with one backbone, got Linear with none'):
         run_subnet_test(FakeRunner(nn.Linear(1, 1)), (1,), 0)
 
 
