@@ -91,6 +91,7 @@ def prepare(args: argparse.Namespace) -> Config:
     loaders = ('train_dataloader',) if args.no_validate else ('train_dataloader', 'val_dataloader')
     edit.check_data_files(cfg, loaders)
     edit.check_checkpoint(cfg)
+    edit.check_pretrained(cfg)
     return edit.set_launcher(cfg, args.launcher, args.local_rank)
 
 

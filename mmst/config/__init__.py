@@ -23,6 +23,7 @@ from .options import (
     set_seed,
     set_work_dir,
 )
+from .pretrained import check_pretrained
 from .resume import check_checkpoint, make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
@@ -53,6 +54,7 @@ __all__ = [
     'build_runner',
     'check_checkpoint',
     'check_data_files',
+    'check_pretrained',
     'check_recalibrate',
     'check_training',
     'default_recalibrate',

@@ -161,15 +161,27 @@ def find_backbone(model: nn.Module) -> nn.Module:
     """Returns the stimulated backbone, or the one of an upstream config.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or there are several, as with a student and its teacher: which of
+            them a test runs is up to the model.
     """
-    for module in model.modules():
-        if isinstance(getattr(module, 'depth_space', None), DepthSpace):
-            return module
-    for module in model.modules():
-        if isinstance(getattr(module, 'backbone', None), nn.Module):
-            return module.backbone
-    raise ValueError(f'--depths needs a model with a backbone, got {type(model).__name__}')
+    modules = dict(model.named_modules())
+    stimulated = {
+        name: module
+        for name, module in modules.items()
+        if isinstance(vars(module).get('depth_space'), DepthSpace)
+    }
+    named = {name: module for name, module in modules.items() if name.split('.')[-1] == 'backbone'}
+    found = stimulated or {
+        name: module
+        for name, module in named.items()
+        if not any(name.startswith(f'{outer}.') for outer in named)
+    }
+    if len(found) != 1:
+        raise ValueError(
+            f'--depths needs a model with one backbone, got {type(model).__name__} with '
+            f'{", ".join(found) or "none"}'
+        )
+    return next(iter(found.values()))
 
 
 def _has_live_norm(model: nn.Module) -> bool:

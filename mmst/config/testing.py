@@ -160,7 +160,7 @@ def _default_tta(scope: str, pipeline: Any) -> dict[str, Any]:
         model = dict(type='mmpretrain.AverageClsScoreTTA')
     else:
         nms = dict(type='nms', iou_threshold=0.5)
-        model = dict(type='mmdet.DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
+        model = dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
         keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip')
         pack = dict(type='mmdet.PackDetInputs', meta_keys=(*keys, 'flip_direction'))
     augment = dict(type='TestTimeAug', transforms=[flips, [pack]])

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import BaseAveragedModel, MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import ApexOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import nn
 
-from mmst.core import DepthSpace, weight_factor
+from mmst.core import DepthSpace, residual_stages, weight_factor
+from mmst.core.norm import learning_norm_layers
 from mmst.core.subset import check_batch_fraction
 
 from .inputs import RandomSmallerInput
 
-__all__ = ['check_epochs', 'check_run', 'check_settings', 'check_step']
+__all__ = ['check_epochs', 'check_model', 'check_run', 'check_settings', 'check_step']
+
+BRANCHED_PREPROCESSORS = ('MultiBranchDataPreprocessor', 'TwoNormDataPreprocessor')
+"""Data preprocessors of mmdet and mmpretrain that make several batches of one."""
 
 CHOICES = {'norm': ('isolated', 'shared'), 'on_nonfinite': ('stop', 'skip')}
 
@@ -99,6 +105,94 @@ def check_run(
         )
 
 
+def check_model(model: nn.Module, backbone: nn.Module) -> None:
+    """Checks that subnet passes can run through a model and leave the rest of it as it is.
+
+    Args:
+        model: The model, without distributed wrapper.
+        backbone: Its stimulated backbone.
+
+    Raises:
+        ValueError: It is trained on several batches at a time, or averages or hides a part of
+            itself, or a compiled part of it holds blocks that are skipped.
+    """
+    check_inputs(model)
+    name = type(model).__name__
+    for path, module in model.named_modules():
+        if isinstance(module, BaseAveragedModel):
+            raise ValueError(
+                f'model must not average weights in its forward, got {name} with the '
+                f'{type(module).__name__} {path}: every subnet pass would update it once more. '
+                'Train its backbone in a model without a momentum encoder'
+            )
+    model.train()  # as the loop does; hidden parts follow if the model lets them
+    for owner, attribute, hidden in _hidden_modules(model):
+        if any(layer.training for layer in learning_norm_layers(hidden)):
+            raise ValueError(
+                f'model must register the parts of it that have norm layers in training mode, got '
+                f'{type(owner).__name__} with an unregistered {attribute}, whose statistics a '
+                'subnet pass would change. Set eval_teacher=True, if it is the teacher of a '
+                'distillation'
+            )
+    _check_compiled(model, backbone)
+
+
+def check_inputs(model: nn.Module) -> None:
+    """Raises ValueError if a model is trained on several batches at a time: branches or views."""
+    preprocessor = type(getattr(model, 'data_preprocessor', None))
+    kinds = [
+        kind.__name__ for kind in preprocessor.__mro__ if kind.__name__ in BRANCHED_PREPROCESSORS
+    ]
+    taken = kinds[0] if kinds else _container_of_batches(model)
+    if taken:
+        raise ValueError(
+            f'model must be trained on one batch of images at a time, got {type(model).__name__}, '
+            f'whose loss takes several ({taken}): semi-supervised, multi-view and multi-branch '
+            'training have no subnets. Train the network alone with them, and start this model '
+            'from its weights'
+        )
+
+
+def _container_of_batches(model: nn.Module) -> str:
+    """``'list'`` or ``'dict'`` if a model's loss says that it takes one instead of a tensor."""
+    try:
+        hints = typing.get_type_hints(type(model).loss)
+    except (AttributeError, NameError, TypeError):  # no loss, or hints that do not resolve
+        return ''
+    first = next((hint for name, hint in hints.items() if name != 'return'), None)
+    origin = typing.get_origin(first)
+    return origin.__name__ if origin in (list, dict, tuple) else ''
+
+
+def _hidden_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    """Yields modules that others have as plain attributes, so that ``modules()`` lacks them."""
+    registered = set(model.modules())
+    for owner in model.modules():
+        for name, value in vars(owner).items():
+            if isinstance(value, nn.Module) and value not in registered:
+                yield owner, name, value
+
+
+def _check_compiled(model: nn.Module, backbone: nn.Module) -> None:
+    blocks = {block.module for stage in residual_stages(backbone) for block in stage}
+    for path, module in model.named_modules():
+        if _is_compiled(module) and blocks & (set(module.modules()) - {module}):
+            raise ValueError(
+                f'model must not be compiled around the blocks that are skipped, got '
+                f'{path or type(model).__name__} compiled: it would be compiled again for every '
+                'subnet and input size, until torch gives up. Compile single blocks, or remove it'
+            )
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether ``torch.compile`` or ``module.compile()`` makes a graph of a module's forward."""
+    return (
+        '_orig_mod' in dict(module.named_children())
+        or getattr(module, '_compiled_call_impl', None) is not None
+        or hasattr(vars(module).get('forward'), '_torchdynamo_orig_callable')
+    )
+
+
 def check_step(runner: Runner) -> None:
     """Checks that the training step is one whose gradients subnet passes can add to.
 
@@ -112,7 +206,7 @@ def check_step(runner: Runner) -> None:
     if runner.cfg.get('compile'):
         raise ValueError(
             f'compile must be off in a stimulated run, got {runner.cfg.compile!r}: every subnet '
-            'and every input size would be compiled anew, far slower than without; remove it'
+            'and every input size would be compiled again, far slower than without; remove it'
         )
     wrapper = runner.optim_wrapper
     shares_scale = isinstance(wrapper, OptimWrapper)

@@ -21,7 +21,7 @@ from .labels import BATCH, SUBNETS
 from .main_forward import MainCall, MainForward
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
-from .run_checks import check_epochs, check_run, check_settings, check_step
+from .run_checks import check_epochs, check_model, check_run, check_settings, check_step
 from .state_check import checked_state
 from .subnet_pass import find_stimulated_backbone, train_subnet
 from .summary import count_depth_cost, summarize
@@ -139,6 +139,7 @@ class StimulativeHook(Hook):
         check_step(runner)
         self._model = _unwrapped(runner.model)
         self._backbone = find_stimulated_backbone(self._model)
+        check_model(self._model, self._backbone)
         self._begin_iter = self.begin
         if self.by_epoch:
             check_epochs(runner)

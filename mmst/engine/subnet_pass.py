@@ -23,13 +23,17 @@ __all__ = ['find_stimulated_backbone', 'train_subnet']
 def find_stimulated_backbone(model: nn.Module) -> nn.Module:
     """Finds the backbone that :func:`mmst.STBackbone` built: the module with a ``depth_space``.
 
+    Of a student and its teacher, which is a copy or a network of its own without a trained
+    parameter, the student is meant.
+
     Raises:
-        ValueError: There is none, or more than one.
+        ValueError: There is none that is trained, or more than one.
     """
     found = {
         name: module
         for name, module in model.named_modules()
-        if isinstance(getattr(module, 'depth_space', None), DepthSpace)
+        # Wrappers (torch.compile, LoRA) hand the attribute on, but do not have it.
+        if isinstance(vars(module).get('depth_space'), DepthSpace)
     }
     if not found:
         raise ValueError(
@@ -37,13 +41,24 @@ def find_stimulated_backbone(model: nn.Module) -> nn.Module:
             f"{type(model).__name__}. Set model.backbone.type='mmst.STBackbone' and "
             "model.backbone.wraps='ResNet' (the type it had before)"
         )
-    if len(found) > 1:
+    trained = {
+        name: module
+        for name, module in found.items()
+        if any(parameter.requires_grad for parameter in module.parameters())
+    }
+    if not trained:
         raise ValueError(
-            f'model must have one backbone built by mmst.STBackbone, got {len(found)}: '
-            f'{", ".join(found)}. Give all but the one whose subnets are to be trained the type '
+            'model must have a backbone built by mmst.STBackbone that is trained, got '
+            f'{", ".join(found)} with all parameters frozen, as a teacher has them. Let '
+            'mmst.STBackbone build the backbone that is trained, or unfreeze it (frozen_stages)'
+        )
+    if len(trained) > 1:
+        raise ValueError(
+            f'model must have one trained backbone built by mmst.STBackbone, got {len(trained)}: '
+            f'{", ".join(trained)}. Give all but the one whose subnets are to be trained the type '
             'that they wrap'
         )
-    return next(iter(found.values()))
+    return next(iter(trained.values()))
 
 
 def train_subnet(

@@ -1,5 +1,6 @@
 """--depths: a subnet is evaluated, the network stays whole."""
 
+import copy
 import itertools
 import logging
 from types import SimpleNamespace
@@ -13,12 +14,14 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from mmst.config import (
     default_recalibrate,
+    find_backbone,
     parse_depths,
     prepare_subnet_test,
     recalibrated_subnet,
     run_subnet_test,
 )
 from mmst.config.subnet_eval import check_recalibrate
+from mmst.core import DepthSpace
 
 
 def test_depths_are_read():
@@ -170,7 +173,7 @@ def test_a_negative_number_of_batches_is_refused(runner):
 
 
 def test_a_model_without_backbone_is_refused():
-    with pytest.raises(ValueError, match=r'--depths needs a model with a backbone, got Linear'):
+    with pytest.raises(ValueError, match=r'needs a model with one backbone, got Linear with none'):
         run_subnet_test(FakeRunner(nn.Linear(1, 1)), (1,), 0)
 
 
@@ -180,3 +183,24 @@ def test_frozen_statistics_need_no_recalibration_by_default():
     assert default_recalibrate(model, (1, 1, 1, 1)) == 100
     model.backbone = resnet18(norm_layer=FrozenBatchNorm2d)
     assert default_recalibrate(model, (1, 1, 1, 1)) == 0
+
+
+def test_the_backbone_of_a_model_is_found():
+    plain, model = resnet18(), torch.nn.Module()
+    with pytest.raises(ValueError, match='one backbone, got Module with none'):
+        find_backbone(model)
+    plain.backbone = torch.nn.Linear(1, 1)  # a backbone may have one of its own
+    model.student = torch.nn.Module()
+    model.student.backbone = plain
+    assert find_backbone(model) is plain
+    model.teacher = copy.deepcopy(model.student)
+    with pytest.raises(ValueError, match='with student.backbone, teacher.backbone'):
+        find_backbone(model)
+    plain.depth_space = DepthSpace((2, 2, 2, 2))
+    assert find_backbone(model) is plain
+    model.teacher = copy.deepcopy(model.student)
+    with pytest.raises(ValueError, match='with student.backbone, teacher.backbone'):
+        find_backbone(model)
+    model.teacher = None
+    model.student.backbone = torch.compile(plain, backend='eager')
+    assert find_backbone(model) is plain

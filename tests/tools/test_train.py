@@ -142,6 +142,18 @@ def test_time_augmentation_and_drawing_run(tiny, run_tool, tmp_path):
     assert not drawn or list(tmp_path.rglob('drawn/**/*.png'))
 
 
+@pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
+def test_weights_of_another_backbone_are_not_trained_on(tiny, run_tool, tmp_path):
+    config, data = tiny
+    torch.save({'features.0.0.weight': torch.zeros(8, 3, 7, 7)}, tmp_path / 'a.pth')
+    weights = f"dict(type='Pretrained', checkpoint={str(tmp_path / 'a.pth')!r})"
+    config.write_text(config.read_text().replace('init_cfg=None', f'init_cfg={weights}'))
+    options = ('--data-root', data, '--work-dir', tmp_path / 'run', '--max-iters', 1)
+    with pytest.raises(SystemExit, match=r"init_cfg names '.*a\.pth', which would leave 99%"):
+        run_tool('train', config, *options)
+    assert not (tmp_path / 'run').exists()
+
+
 @pytest.mark.parametrize('tiny', ['mmseg'], indirect=True)
 def test_weights_of_another_model_are_not_trained_on(tiny, run_tool, tmp_path):
     config, data = tiny

@@ -1,0 +1,98 @@
+"""Whether the weights that a config itself names for its backbone fit it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger, print_log
+from torch import Tensor
+
+from mmst.checkpoints import safe_loading
+from mmst.engine.random_state import private_random_state
+
+from .fit import MOST_SHOWN, build_model
+from .walk import names_checkpoint
+
+__all__ = ['check_pretrained']
+
+
+def check_pretrained(cfg: Config) -> None:
+    """Checks what the backbone gets from local files that ``init_cfg`` or ``pretrained`` names.
+
+    mmengine only logs what it cannot load, and backbones convert files in ways of their own. So the
+    model is initialised twice, with different random numbers: what differs is random.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        UntrustedCheckpointError: Reading one would run code.
+        ValueError: More than half of the backbone would stay random.
+    """
+    files = sorted(set(_named_files(cfg.get('model'))))
+    loaded_over = cfg.get('load_from') or cfg.get('resume')
+    if not files or loaded_over or any('://' in file for file in files):
+        return
+    for file in files:
+        if not Path(file).is_file():
+            raise FileNotFoundError(
+                f'init_cfg names the file {file!r}, which does not exist; choose initial weights '
+                'with --weights'
+            )
+    with safe_loading(files[0]):
+        first, second = (_initial_backbone(cfg, seed) for seed in (0, 1))
+    unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
+    missing = sum(first[name].numel() for name in unfilled)
+    share = missing / max(1, sum(value.numel() for value in first.values()))
+    named = ' and '.join(repr(file) for file in files)
+    if share > 0.5:
+        raise ValueError(
+            f'init_cfg names {named}, which would leave {share:.0%} of the backbone random (first: '
+            f'{unfilled[0]}); give weights of this architecture. --weights FILE converts those of '
+            'other libraries'
+        )
+    if unfilled:
+        shown = ', '.join(unfilled[:MOST_SHOWN]) + (', ...' if len(unfilled) > MOST_SHOWN else '')
+        print_log(
+            f'init_cfg names {named}, which leaves {len(unfilled)} tensors of the backbone random: '
+            f'{shown}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _named_files(node: Any) -> Iterator[str]:
+    """Yields the names of checkpoints in the config of a model."""
+    if isinstance(node, dict):
+        if names_checkpoint(node):
+            yield str(node.get('checkpoint'))
+        if isinstance(node.get('pretrained'), str):
+            yield node['pretrained']
+        node = list(dict.values(node))
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _named_files(value)
+
+
+def _initial_backbone(cfg: Config, seed: int) -> dict[str, Tensor]:
+    with private_random_state(f'mmst.initial:{seed}', torch.device('cpu')), _silence():
+        model = build_model(cfg)
+        model.init_weights()
+    parameters = model.named_parameters()
+    return {name: value for name, value in parameters if 'backbone' in name.split('.')}
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Mmengine logs every tensor that it initialises."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

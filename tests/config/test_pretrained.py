@@ -1,0 +1,111 @@
+"""init_cfg: what a config itself names for its backbone is not silently random."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+import mmst  # noqa: F401 - registers STBackbone
+from mmst.config import check_pretrained
+from mmst.config.fit import build_model
+
+BACKBONE = {'type': 'ResNet', 'depth': 18, 'base_channels': 8, 'stem_channels': 8}
+
+
+def config(file, scope='mmpretrain', whole=False, **backbone):
+    head = {'type': 'LinearClsHead', 'num_classes': 7, 'in_channels': 64}
+    init_cfg = {'type': 'Pretrained', 'checkpoint': str(file)}
+    model = {
+        'type': 'ImageClassifier',
+        'backbone': {**BACKBONE, 'init_cfg': None if whole else init_cfg, **backbone},
+        'neck': {'type': 'GlobalAveragePooling'},
+        'head': head,
+        **({'init_cfg': init_cfg} if whole else {}),
+    }
+    return Config({'default_scope': scope, 'model': model})
+
+
+@pytest.fixture
+def weights():
+    torch.manual_seed(0)
+    return build_model(config('none')).backbone.state_dict()
+
+
+@pytest.fixture
+def warnings(capsys):
+    """What has been logged since the last call."""
+    MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
+    return lambda: capsys.readouterr().out
+
+
+def test_weights_that_fit_are_taken_without_a_word(weights, tmp_path, warnings):
+    torch.save(weights, tmp_path / 'a.pth')
+    before = torch.get_rng_state()
+    check_pretrained(config(tmp_path / 'a.pth'))
+    torch.save({f'backbone.{name}': value for name, value in weights.items()}, tmp_path / 'b.pth')
+    check_pretrained(config(tmp_path / 'b.pth', whole=True))
+    assert warnings() == ''
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_of_another_network_are_refused(weights, tmp_path):
+    """The authors' release, for instance, before its conversion."""
+    torch.save({f'features.{name}': value for name, value in weights.items()}, tmp_path / 'a.pth')
+    message = r"init_cfg names '.*a\.pth', which would leave 99% of the backbone .*--weights FILE"
+    for whole in (False, True):
+        with pytest.raises(ValueError, match=message):
+            check_pretrained(config(tmp_path / 'a.pth', whole=whole))
+    cfg = config(tmp_path / 'a.pth')
+    cfg.load_from = 'another.pth'  # which is checked itself
+    check_pretrained(cfg)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match="names the file 'gone.pth', .*--weights"):
+        check_pretrained(config('gone.pth'))
+    check_pretrained(config('torchvision://resnet18'))  # is downloaded, and read, in training
+
+
+def test_what_stays_random_is_told(weights, tmp_path, warnings):
+    del weights['conv1.weight']
+    torch.save(weights, tmp_path / 'a.pth')
+    check_pretrained(config(tmp_path / 'a.pth'))
+    assert 'leaves 1 tensors of the backbone random: backbone.conv1.weight' in warnings()
+
+
+def test_what_a_backbone_converts_itself_fits(tmp_path, warnings):
+    """mmdet's Swin reads official files by other names."""
+    small = {'embed_dims': 8, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 2}
+    backbone = {'type': 'SwinTransformer', **small, 'convert_weights': True}
+    file = tmp_path / 'a.pth'
+    cfg = Config({'default_scope': 'mmdet', 'model': {'type': 'RetinaNet', 'backbone': backbone}})
+    cfg.model.update(neck=NECK, bbox_head=RETINA)
+    official = {
+        name.replace('stages.', 'layers.')
+        .replace('attn.w_msa.', 'attn.')
+        .replace('ffn.layers.0.0.', 'mlp.fc1.')
+        .replace('ffn.layers.1.', 'mlp.fc2.')
+        .replace('patch_embed.projection', 'patch_embed.proj'): value
+        for name, value in build_model(cfg).backbone.state_dict().items()
+        if 'downsample' not in name
+    }
+    torch.save({'model': official}, file)
+    cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': str(file)}
+    check_pretrained(cfg)
+    assert 'downsample' in warnings()
+
+
+NECK = {'type': 'FPN', 'in_channels': [8, 16, 32, 64], 'out_channels': 8, 'num_outs': 5}
+RETINA = {
+    'type': 'RetinaHead',
+    'num_classes': 2,
+    'in_channels': 8,
+    'feat_channels': 8,
+    'anchor_generator': {
+        'type': 'AnchorGenerator',
+        'ratios': [1.0],
+        'scales': [1],
+        'strides': [8, 16, 32, 64, 128],
+    },
+    'bbox_coder': {'type': 'DeltaXYWHBBoxCoder'},
+}
