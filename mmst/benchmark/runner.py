@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from mmst.config import use_validation_data
+
 from .cell import Cell, cell_config, changed_settings, read_result, write_result
 from .cell_logs import TrainingLog, read_log
 from .step_report import environment
@@ -84,9 +86,9 @@ class CellRunner:
                 return True
             try:
                 self._train(cell, work_dir, lock)
-                metrics = self._test(cell, work_dir, lock)
+                metrics = self._test('cell', cell, work_dir, lock)
                 log = read_log(work_dir)
-                self._check_complete(cell, log)
+                self._complete(log, cell, work_dir, lock)
             except (OSError, ValueError, subprocess.CalledProcessError) as error:
                 self.say(f'{cell.name}: failed, {error}; see {work_dir}')
                 return False
@@ -101,10 +103,10 @@ class CellRunner:
         arguments = ['--work-dir', work_dir, '--seed', cell.seed, '--resume', *weights]
         self._call('train', [work_dir / 'cell.py', *arguments], work_dir, lock)
 
-    def _test(self, cell: Cell, work_dir: Path, lock: int) -> dict[str, Any]:
+    def _test(self, config: str, cell: Cell, work_dir: Path, lock: int) -> dict[str, Any]:
         out = work_dir / 'test.json'
         checkpoint = work_dir / f'iter_{cell.iters}.pth'
-        arguments = [work_dir / 'cell.py', checkpoint, '--work-dir', work_dir / 'test']
+        arguments = [work_dir / f'{config}.py', checkpoint, '--work-dir', work_dir / 'test']
         self._call('test', [*arguments, '--out', out], work_dir, lock)
         return json.loads(out.read_text())
 
@@ -115,11 +117,15 @@ class CellRunner:
                 command, stdout=output, stderr=subprocess.STDOUT, check=True, pass_fds=[lock]
             )
 
-    def _check_complete(self, cell: Cell, log: TrainingLog) -> None:
+    def _complete(self, log: TrainingLog, cell: Cell, work_dir: Path, lock: int) -> None:
+        """Makes up for the last validation where a kill has hit it: a resumed run is over then."""
         if max(log.training, default=0) != cell.iters:
             raise ValueError(
                 f'logs must end with iteration {cell.iters}, got {max(log.training, default=0)}'
             )
+        if cell.iters not in log.validation:
+            use_validation_data(cell_config(cell, self.data_root)).dump(work_dir / 'validation.py')
+            log.validation[cell.iters] = self._test('validation', cell, work_dir, lock)
 
     def _content(self, cell: Cell, log: TrainingLog, metrics: dict[str, Any]) -> dict[str, Any]:
         passes = log.passes(cell.stimulated)

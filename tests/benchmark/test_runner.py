@@ -17,6 +17,12 @@ from mmst.benchmark.cell import read_result
 CONFIG = """
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=6)
 train_dataloader = dict(batch_size=2)
+val_dataloader = dict(value=30.0)
+val_evaluator = dict(type='A')
+val_cfg = dict()
+test_dataloader = dict(value=40.0)
+test_evaluator = dict(type='A')
+test_cfg = dict()
 act = 'well'
 """
 
@@ -35,7 +41,7 @@ with open(vis / 'scalars.json', 'w') as log:
     for step in range(begin + 1, 21):
         line = dict(lr=0.1, loss=1 / step, time=0.5, iter=step, step=step)
         print(json.dumps({**line, 'subnet/cost': 0.25 if step % 2 else 0.75}), file=log)
-        if step % 2 == 0:
+        if step % 2 == 0 and (step < 20 or "act = 'to the end'" not in config):
             print(json.dumps({'top1': 10.0 + step, 'step': step}), file=log)
         log.flush()
         if begin == 0 and step == 5 and "act = 'badly'" in config:
@@ -47,8 +53,9 @@ with open(vis / 'scalars.json', 'w') as log:
 TEST = """
 import json, sys
 from pathlib import Path
+from mmengine.config import Config
 out = Path(sys.argv[sys.argv.index('--out') + 1])
-out.write_text(json.dumps({'top1': 40.0}))
+out.write_text(json.dumps({'top1': Config.fromfile(sys.argv[1]).test_dataloader.value}))
 """
 
 
@@ -126,6 +133,15 @@ def test_a_failure_stops_no_other_cell_and_is_resumed(runner, tmp_path):
     # Lines 4 and 5 of the first run were repeated by the second, and count once.
     assert result['passes'] == 1.5
     assert len(result['validation']) == 10
+
+
+def test_a_last_validation_that_was_killed_is_made_up_for(runner, tmp_path):
+    runner, _ = runner
+    cell = make_cell(tmp_path, act='to the end')
+    assert run_cells(runner, [cell]) == []
+    result = read_result(runner.result_file(cell))
+    assert result['metrics'] == {'top1': 40.0}
+    assert result['validation'][-2:] == [[18, 28.0], [20, 30.0]]
 
 
 def test_cells_run_side_by_side(runner, tmp_path):
