@@ -9,13 +9,28 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from .placeholder import Skip
-from .stages import Block, Family, has_shortcut, register_families
+from .stages import Block, Family, has_shortcut, is_additive, register_families, residual_stages
 
-__all__ = ['FAMILIES', 'Containers', 'Shortcuts']
+__all__ = ['FAMILIES', 'PARTS', 'Containers', 'Parts', 'Rule', 'Shortcuts', 'Wrapper']
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Family):
+    """A rule for networks whose blocks all end alike.
+
+    Attributes:
+        additive: Whether blocks end with an addition.
+    """
+
+    additive: bool
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self.additive
 
 
 @dataclass(frozen=True)
-class Containers(Family):
+class Containers(Rule):
     """Each stage is a module whose children are the blocks.
 
     Attributes:
@@ -43,7 +58,7 @@ class Containers(Family):
 
 
 @dataclass(frozen=True)
-class Shortcuts(Family):
+class Shortcuts(Rule):
     """A stage begins at each inverted residual block without a shortcut.
 
     The blocks are those modules, however deep, that say whether they have one.
@@ -59,6 +74,55 @@ class Shortcuts(Family):
         return stages
 
 
+@dataclass(frozen=True)
+class Wrapper(Family):
+    """The stages are those of the network inside, which has a rule of its own.
+
+    Attributes:
+        path: Dotted name of the network.
+    """
+
+    path: str
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        return residual_stages(backbone.get_submodule(self.path))
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return is_additive(backbone.get_submodule(self.path))
+
+
+@dataclass(frozen=True)
+class Parts(Family):
+    """timm's feature nets: the parts of a network, whose Python modules tell the rule.
+
+    Part ``stages.0`` of the network is the child ``stages_0``.
+    """
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self._rule(backbone).stages(backbone)
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self._rule(backbone).is_additive(backbone)
+
+    def _rule(self, net: nn.Module) -> Family:
+        if hasattr(net, 'body'):  # a FeatureHookNet may leave the network whole
+            return Wrapper('body')
+        modules = {type(module).__module__ for module in net.modules()} - {type(net).__module__}
+        parts = sorted(name for name in modules if name.startswith('timm.models.'))
+        rules = {PARTS.get(name) for name in parts}
+        rule = rules.pop() if len(rules) == 1 else None
+        if rule is None:
+            raise TypeError(
+                'the residual stages of a timm model with features_only=True must be known: those '
+                f'with parts of {", ".join(PARTS)}; got parts of {", ".join(parts) or "torch"}'
+            )
+        return rule
+
+
 def _inverted_residuals(parent: nn.Module) -> Iterator[Block]:
     for name, child in parent.named_children():
         if isinstance(child, Skip) or has_shortcut(child) is not None:
@@ -68,6 +132,7 @@ def _inverted_residuals(parent: nn.Module) -> Iterator[Block]:
 
 
 _RESNET = Containers('layer[1-9]', additive=False)
+_REGNET = Containers('s[1-9]', additive=False)  # timm's
 _INVERTED = Shortcuts(additive=True)
 _LAYERS = Containers('layers', additive=True)
 _SWIN = Containers('stages.*.blocks', additive=True)
@@ -77,6 +142,7 @@ _PYRAMID = Containers('layers.*.1', without='pos_embed', additive=True)
 
 # Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the layout of a ResNet.
 FAMILIES: dict[str, Family] = {
+    'mmdet.models.backbones.efficientnet.EfficientNet': _INVERTED,
     'mmdet.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmdet.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
     'mmdet.models.backbones.resnet.ResNet': _RESNET,
@@ -88,6 +154,8 @@ FAMILIES: dict[str, Family] = {
     'mmpose.models.backbones.swin.SwinTransformer': _SWIN,
     'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
     'mmpretrain.models.backbones.convnext.ConvNeXt': Containers('stages.*', additive=True),
+    'mmpretrain.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmpretrain.models.backbones.efficientnet_v2.EfficientNetV2': _INVERTED,
     'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
     'mmpretrain.models.backbones.resnet.ResNet': _RESNET,
@@ -96,6 +164,7 @@ FAMILIES: dict[str, Family] = {
     'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2': Containers(
         'stages.*.blocks', additive=False
     ),
+    'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer': _LAYERS,
     'mmseg.models.backbones.beit.BEiT': _LAYERS,
     'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
@@ -103,13 +172,24 @@ FAMILIES: dict[str, Family] = {
     'mmseg.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
     'mmseg.models.backbones.resnet.ResNet': _RESNET,
     'mmseg.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmseg.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
     'mmseg.models.backbones.vit.VisionTransformer': _LAYERS,
+    'timm.models._features.FeatureDictNet': Parts(),
+    'timm.models._features.FeatureGetterNet': Wrapper('model'),
+    'timm.models._features.FeatureHookNet': Parts(),
     'timm.models.convnext.ConvNeXt': _SWIN,
+    'timm.models.efficientnet.EfficientNet': _INVERTED,
+    'timm.models.efficientnet.EfficientNetFeatures': _INVERTED,
+    'timm.models.mobilenetv3.MobileNetV3': _INVERTED,
+    'timm.models.mobilenetv3.MobileNetV3Features': _INVERTED,
+    'timm.models.regnet.RegNet': _REGNET,
     'timm.models.resnet.ResNet': _RESNET,
     'timm.models.swin_transformer.SwinTransformer': Containers('layers.*.blocks', additive=True),
     'timm.models.vision_transformer.VisionTransformer': Containers('blocks', additive=True),
     # The stem, a stage, what halves the resolution, a stage, ...
     'torchvision.models.convnext.ConvNeXt': Containers('features.[1357]', additive=True),
+    'torchvision.models.efficientnet.EfficientNet': _INVERTED,
+    'torchvision.models.mnasnet.MNASNet': _INVERTED,
     'torchvision.models.mobilenetv2.MobileNetV2': _INVERTED,
     'torchvision.models.mobilenetv3.MobileNetV3': _INVERTED,
     'torchvision.models.regnet.RegNet': Containers('trunk_output.*', additive=False),
@@ -123,5 +203,17 @@ FAMILIES: dict[str, Family] = {
 }
 """Rule of each known class, by its dotted name; :data:`mmst.analysis.backbones.EXAMPLES` has one
 model of each."""
+
+PARTS: dict[str, Family] = {
+    'timm.models._efficientnet_blocks': _INVERTED,
+    'timm.models.convnext': Containers('stages_*.blocks', additive=True),
+    'timm.models.regnet': _REGNET,
+    'timm.models.res2net': _RESNET,
+    'timm.models.resnest': _RESNET,
+    'timm.models.resnet': _RESNET,
+    'timm.models.sknet': _RESNET,
+    'timm.models.swin_transformer': Containers('layers_*.blocks', additive=True),
+}
+"""Rule of a network that timm took apart, by the Python module of its parts."""
 
 register_families(FAMILIES)

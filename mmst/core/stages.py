@@ -21,13 +21,20 @@ __all__ = [
     'Family',
     'check_raw',
     'has_shortcut',
+    'is_additive',
     'known_backbones',
     'register_families',
     'register_residual_stages',
     'residual_stages',
 ]
 
-SHORTCUT_FLAGS = ('with_res_shortcut', 'use_res_connect')
+SHORTCUT_FLAGS = (
+    'with_res_shortcut',  # OpenMMLab
+    'use_res_connect',  # OpenMMLab's and torchvision's MobileNetV2, torchvision's EfficientNet
+    'with_residual',  # edge residual blocks of OpenMMLab's EfficientNet
+    'apply_residual',  # torchvision's MNASNet
+    'has_skip',  # timm, mmpretrain's EfficientNetV2
+)
 """Names under which inverted residual blocks say whether they have a shortcut."""
 
 
@@ -47,28 +54,28 @@ Stages = tuple[tuple[Block, ...], ...]
 Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Family(ABC):
-    """Where the stages of a family of backbones are.
-
-    Attributes:
-        additive: Whether each block but the first of a stage returns its input plus something, with
-            no activation after the addition.
-    """
-
-    additive: bool
+    """Where the stages of a family of backbones are."""
 
     @abstractmethod
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """Returns the stages of a backbone in forward order, each with its blocks in that order."""
 
+    @abstractmethod
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """Whether blocks end with an addition, see :func:`register_residual_stages`."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class _Registered(Family):
     adapter: Adapter
+    additive: bool
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         return self.adapter(backbone)
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        return self.additive
 
 
 _families: dict[str, Family] = {}
@@ -102,7 +109,7 @@ def register_residual_stages(
     def register(adapter: Adapter) -> Adapter:
         for cls in classes:
             name = cls if isinstance(cls, str) else _dotted_name(cls)
-            _families[name] = _Registered(adapter=adapter, additive=additive)
+            _families[name] = _Registered(adapter, additive)
         return adapter
 
     return register
@@ -118,6 +125,15 @@ def known_backbones() -> dict[str, Family]:
     return dict(_families)
 
 
+def is_additive(backbone: nn.Module) -> bool:
+    """Whether residual branches of a backbone can run alone.
+
+    Raises:
+        TypeError: The class of the backbone is not registered.
+    """
+    return _family_of(backbone)[1].is_additive(backbone)
+
+
 def check_raw(backbone: nn.Module) -> None:
     """Raises unless residual branches of a backbone can run alone.
 
@@ -126,7 +142,7 @@ def check_raw(backbone: nn.Module) -> None:
         ValueError: Its blocks end in an activation, or it was not registered as additive.
     """
     name, family = _family_of(backbone)
-    if not family.additive:
+    if not family.is_additive(backbone):
         raise ValueError(
             "rule 'raw' needs blocks that end with the addition of their shortcut, so that the "
             f'residual branch can run alone; those of {name} do not (an activation follows), or '
@@ -153,7 +169,7 @@ def residual_stages(backbone: nn.Module) -> Stages:
         tuple(block for block in stage if not isinstance(block.module, Removed))
         for stage in family.stages(backbone)
     )
-    _check_stages(type(backbone).__name__, stages)
+    _check_stages(backbone, stages)
     return stages
 
 
@@ -173,27 +189,36 @@ def _family_of(backbone: nn.Module) -> tuple[str, Family]:
             )
         if name in _families:
             return name, _families[name]
-    known = ', '.join(sorted(_families))
+    library = names[0].partition('.')[0]
+    known = ', '.join(sorted(name for name in _families if name.startswith(f'{library}.')))
     raise TypeError(
-        f'backbone must be of a class whose residual stages are known, got '
-        f'{names[0]}. Known classes: {known}. Add yours with '
+        f'backbone must be of a class whose residual stages are known, got {names[0]}. '
+        f'Known classes of {library}: {known or "none"}. Add yours with '
         '@mmst.core.register_residual_stages(YourBackbone) on a function that returns its stages'
     )
 
 
-def _check_stages(name: str, stages: Stages) -> None:
+def _check_stages(backbone: nn.Module, stages: Stages) -> None:
+    name = type(backbone).__name__
     if not stages or not all(stages):
         raise ValueError(
             f'{name} must have at least one residual block in each stage, '
             f'got stages of {[len(stage) for stage in stages]} blocks'
         )
+    # Of timm's EfficientNetFeatures and MobileNetV3Features, and of its FeatureHookNet.
+    with_hooks = any(getattr(backbone, key, None) for key in ('feature_hooks', 'hooks'))
     for number, stage in enumerate(stages, start=1):
         for index, block in enumerate(stage[1:], start=1):
-            reason = _shape_change(block.module)
+            cause = _shape_change(block.module)
+            reason = f'has {cause}: it changes the shape of its input' if cause else ''
+            if with_hooks and _has_hook_of_timm(block.module):
+                reason = (
+                    'timm takes features from it with a hook, which a skipped block does not call; '
+                    "leave out feature_location and feature_cls='hook'"
+                )
             if reason:
                 raise ValueError(
-                    f'block {index} of stage {number} of {name} must be skippable, but has '
-                    f'{reason}: it changes the shape of its input'
+                    f'block {index} of stage {number} of {name} must be skippable, but {reason}'
                 )
 
 
@@ -202,7 +227,7 @@ def _shape_change(block: nn.Module) -> str | None:
 
     Blocks that say nothing about it are found out by :func:`~mmst.core.depth_cost`.
     """
-    if getattr(block, 'downsample', None) is not None:
+    if not isinstance(getattr(block, 'downsample', None), nn.Identity | None):
         return 'a downsample branch'
     if has_shortcut(block) is False:
         return 'no shortcut'
@@ -213,6 +238,16 @@ def _shape_change(block: nn.Module) -> str | None:
     if all(type(count) is int for count in channels) and channels[0] != channels[1]:
         return f'{channels[0]} input and {channels[1]} output channels'
     return None
+
+
+def _has_hook_of_timm(block: nn.Module) -> bool:
+    hooks = [
+        hook
+        for module in block.modules()
+        for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    ]
+    names = (getattr(getattr(hook, 'func', None), '__qualname__', '') for hook in hooks)
+    return 'FeatureHooks._collect_output_hook' in names
 
 
 def _sequence(value: object) -> Sequence[object]:
