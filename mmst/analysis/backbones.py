@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from mmst.core.stages import known_backbones
+from mmst.core.families import Containers
+from mmst.core.stages import Family, known_backbones
 
 __all__ = ['EXAMPLES', 'LIBRARIES', 'Example', 'backbone_table', 'replace_table']
 
@@ -120,17 +121,24 @@ def backbone_table() -> str:
     rows: dict[tuple[str, ...], list[str]] = {}
     for example in EXAMPLES:
         family = known[example.cls]
-        doc = (family.adapter.__doc__ or '').partition('\n')[0]
         raw = 'yes' if family.additive else 'no'
         cls = example.cls.rpartition('.')[2]
         blocks = ', '.join(map(str, example.blocks))
-        row = (cls, f'`{example.code}`', blocks, doc, raw)
+        row = (cls, f'`{example.code}`', blocks, _stages_of(family), raw)
         rows.setdefault(row, []).append(example.library)
     titles = ('class', 'library', 'for example', 'blocks per stage', 'stages', 'raw sampling')
     lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
-    for (cls, code, blocks, doc, raw), libraries in rows.items():
-        lines.append(f'| `{cls}` | {", ".join(libraries)} | {code} | {blocks} | {doc} | {raw} |')
+    for (cls, code, blocks, stages, raw), libraries in rows.items():
+        lines.append(f'| `{cls}` | {", ".join(libraries)} | {code} | {blocks} | {stages} | {raw} |')
     return '\n'.join(lines)
+
+
+def _stages_of(family: Family) -> str:
+    """Says in words what the stages of a family are."""
+    if not isinstance(family, Containers):
+        return 'A stage begins at every block without a shortcut.'
+    several = any(wildcard in family.path for wildcard in '*[')
+    return 'A stage is a stage of the network.' if several else 'All layers are one stage.'
 
 
 def replace_table(page: str) -> str:

@@ -1,170 +1,219 @@
-"""Where the residual blocks of the known backbones are: one function per family.
-
-The first line of each docstring stands in the table of ``docs/backbones.md``.
-"""
+"""Where the residual blocks of the known backbones are: a table of rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from torch import nn
 
 from .placeholder import Skip
-from .stages import Block, register_residual_stages
+from .stages import Block, Family, has_shortcut, is_additive, register_families, residual_stages
 
-__all__: list[str] = []
-
-SHORTCUT_FLAGS = ('with_res_shortcut', 'use_res_connect')
-"""Names under which inverted residual blocks say whether they have a shortcut."""
+__all__ = ['FAMILIES', 'PARTS', 'Containers', 'Parts', 'Rule', 'Shortcuts', 'Wrapper']
 
 
-@register_residual_stages(
-    'mmdet.models.backbones.resnet.ResNet',
-    'mmseg.models.backbones.resnet.ResNet',
-    'mmpose.models.backbones.resnet.ResNet',
-    'mmpretrain.models.backbones.resnet.ResNet',
-    'torchvision.models.resnet.ResNet',
-    'timm.models.resnet.ResNet',
-)
-def _resnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    # RegNet, ResNeXt, Res2Net and others inherit the layout: `layer1`, `layer2`, ...
-    layers = (getattr(backbone, f'layer{number}', None) for number in range(1, 10))
-    return [_children(layer) for layer in layers if layer is not None]
+@dataclass(frozen=True, kw_only=True)
+class Rule(Family):
+    """A rule for networks whose blocks all end alike.
+
+    Attributes:
+        additive: Whether blocks end with an addition.
+    """
+
+    additive: bool
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self.additive
 
 
-@register_residual_stages('torchvision.models.regnet.RegNet')
-def _torchvision_regnet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    return [_children(stage) for stage in backbone.get_submodule('trunk_output').children()]
+@dataclass(frozen=True)
+class Containers(Rule):
+    """Each stage is a module whose children are the blocks.
+
+    Attributes:
+        path: Dotted name of these modules, with wildcards: ``'stages.*.blocks'``.
+        without: Children with an attribute of this name are no blocks.
+    """
+
+    path: str
+    without: str = ''
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        containers = [backbone]
+        for pattern in self.path.split('.'):
+            children = [child for parent in containers for child in parent.named_children()]
+            containers = [child for name, child in children if fnmatchcase(name, pattern)]
+        return [
+            [
+                Block(container, name)
+                for name, child in container.named_children()
+                if not (self.without and hasattr(child, self.without))
+            ]
+            for container in containers
+        ]
 
 
-@register_residual_stages(
-    'mmdet.models.backbones.mobilenet_v2.MobileNetV2',
-    'mmseg.models.backbones.mobilenet_v2.MobileNetV2',
-    'mmpose.models.backbones.mobilenet_v2.MobileNetV2',
-    'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2',
-    additive=True,
-)
-def _mobilenet_v2(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage begins at every block without a shortcut."""
-    layers = [block.module for block in _children(backbone) if block.name.startswith('layer')]
-    return _from_shortcuts(block for layer in layers for block in _children(layer))
+@dataclass(frozen=True)
+class Shortcuts(Rule):
+    """A stage begins at each inverted residual block without a shortcut.
 
+    The blocks are those modules, however deep, that say whether they have one.
+    """
 
-@register_residual_stages(
-    'mmseg.models.backbones.mobilenet_v3.MobileNetV3',
-    'mmpose.models.backbones.mobilenet_v3.MobileNetV3',
-    'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3',
-    additive=True,
-)
-def _mobilenet_v3(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage begins at every block without a shortcut."""
-    return _from_shortcuts(_children(backbone))
-
-
-@register_residual_stages(
-    'torchvision.models.mobilenetv2.MobileNetV2',
-    'torchvision.models.mobilenetv3.MobileNetV3',
-    additive=True,
-)
-def _torchvision_mobilenet(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage begins at every block without a shortcut."""
-    return _from_shortcuts(_children(backbone.get_submodule('features')))
-
-
-@register_residual_stages(
-    'mmpretrain.models.backbones.vision_transformer.VisionTransformer',
-    'mmpretrain.models.backbones.beit.BEiTViT',
-    'mmseg.models.backbones.vit.VisionTransformer',
-    'mmseg.models.backbones.beit.BEiT',
-    additive=True,
-)
-def _vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """All layers are one stage."""
-    return [_children(backbone.get_submodule('layers'))]
-
-
-@register_residual_stages('torchvision.models.vision_transformer.VisionTransformer', additive=True)
-def _torchvision_vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """All layers are one stage."""
-    return [_children(backbone.get_submodule('encoder.layers'))]
-
-
-@register_residual_stages('timm.models.vision_transformer.VisionTransformer', additive=True)
-def _timm_vision_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """All layers are one stage."""
-    return [_children(backbone.get_submodule('blocks'))]
-
-
-# Large Swin V2s have a norm layer after the addition in some blocks.
-@register_residual_stages('mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2')
-@register_residual_stages(
-    'mmdet.models.backbones.swin.SwinTransformer',
-    'mmseg.models.backbones.swin.SwinTransformer',
-    'mmpose.models.backbones.swin.SwinTransformer',
-    'mmpretrain.models.backbones.swin_transformer.SwinTransformer',
-    'timm.models.convnext.ConvNeXt',
-    additive=True,
-)
-def _blocks_of_stages(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    stages = backbone.get_submodule('stages').children()
-    return [_children(stage.get_submodule('blocks')) for stage in stages]
-
-
-@register_residual_stages('timm.models.swin_transformer.SwinTransformer', additive=True)
-def _timm_swin(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    stages = backbone.get_submodule('layers').children()
-    return [_children(stage.get_submodule('blocks')) for stage in stages]
-
-
-@register_residual_stages('mmpretrain.models.backbones.convnext.ConvNeXt', additive=True)
-def _convnext(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    return [_children(stage) for stage in backbone.get_submodule('stages').children()]
-
-
-@register_residual_stages(
-    'torchvision.models.convnext.ConvNeXt',
-    'torchvision.models.swin_transformer.SwinTransformer',
-    additive=True,
-)
-def _every_other_feature(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    # The stem, a stage, what halves the resolution, a stage, ...
-    return [_children(stage) for stage in list(backbone.get_submodule('features').children())[1::2]]
-
-
-@register_residual_stages(
-    'mmdet.models.backbones.pvt.PyramidVisionTransformer',
-    'mmpose.models.backbones.pvt.PyramidVisionTransformer',
-    'mmseg.models.backbones.mit.MixVisionTransformer',
-    additive=True,
-)
-def _pyramid_transformer(backbone: nn.Module) -> Sequence[Sequence[Block]]:
-    """A stage is a stage of the network."""
-    # A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
-    # encoder layers, in their container.
-    layers = [layer.get_submodule('1') for layer in backbone.get_submodule('layers').children()]
-    return [
-        [block for block in _children(layer) if not hasattr(block.module, 'pos_embed')]
-        for layer in layers
-    ]
-
-
-def _children(container: nn.Module) -> list[Block]:
-    return [Block(container, name) for name, _ in container.named_children()]
-
-
-def _from_shortcuts(blocks: Iterable[Block]) -> list[list[Block]]:
-    """Groups inverted residual blocks, dropping what else there is (stem, last convolution)."""
-    stages: list[list[Block]] = []
-    for block in blocks:
-        flags = [getattr(block.module, flag, None) for flag in SHORTCUT_FLAGS]
-        if False in flags or (True in flags and not stages):
-            stages.append([])
-        if False in flags or True in flags or isinstance(block.module, Skip):
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        stages: list[list[Block]] = []
+        for block in _inverted_residuals(backbone):
+            if not stages or has_shortcut(block.module) is False:
+                stages.append([])
             stages[-1].append(block)
-    return stages
+        return stages
+
+
+@dataclass(frozen=True)
+class Wrapper(Family):
+    """The stages are those of the network inside, which has a rule of its own.
+
+    Attributes:
+        path: Dotted name of the network.
+    """
+
+    path: str
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        return residual_stages(backbone.get_submodule(self.path))
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return is_additive(backbone.get_submodule(self.path))
+
+
+@dataclass(frozen=True)
+class Parts(Family):
+    """timm's feature nets: the parts of a network, whose Python modules tell the rule.
+
+    Part ``stages.0`` of the network is the child ``stages_0``.
+    """
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self._rule(backbone).stages(backbone)
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self._rule(backbone).is_additive(backbone)
+
+    def _rule(self, net: nn.Module) -> Family:
+        if hasattr(net, 'body'):  # a FeatureHookNet may leave the network whole
+            return Wrapper('body')
+        modules = {type(module).__module__ for module in net.modules()} - {type(net).__module__}
+        parts = sorted(name for name in modules if name.startswith('timm.models.'))
+        rules = {PARTS.get(name) for name in parts}
+        rule = rules.pop() if len(rules) == 1 else None
+        if rule is None:
+            raise TypeError(
+                'the residual stages of a timm model with features_only=True must be known: those '
+                f'with parts of {", ".join(PARTS)}; got parts of {", ".join(parts) or "torch"}'
+            )
+        return rule
+
+
+def _inverted_residuals(parent: nn.Module) -> Iterator[Block]:
+    for name, child in parent.named_children():
+        if isinstance(child, Skip) or has_shortcut(child) is not None:
+            yield Block(parent, name)
+        else:
+            yield from _inverted_residuals(child)
+
+
+_RESNET = Containers('layer[1-9]', additive=False)
+_REGNET = Containers('s[1-9]', additive=False)  # timm's
+_INVERTED = Shortcuts(additive=True)
+_LAYERS = Containers('layers', additive=True)
+_SWIN = Containers('stages.*.blocks', additive=True)
+# A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
+# encoder layers, in their container.
+_PYRAMID = Containers('layers.*.1', without='pos_embed', additive=True)
+
+# Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the layout of a ResNet.
+FAMILIES: dict[str, Family] = {
+    'mmdet.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmdet.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmdet.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
+    'mmdet.models.backbones.resnet.ResNet': _RESNET,
+    'mmdet.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmpose.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmpose.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmpose.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
+    'mmpose.models.backbones.resnet.ResNet': _RESNET,
+    'mmpose.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
+    'mmpretrain.models.backbones.convnext.ConvNeXt': Containers('stages.*', additive=True),
+    'mmpretrain.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmpretrain.models.backbones.efficientnet_v2.EfficientNetV2': _INVERTED,
+    'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmpretrain.models.backbones.resnet.ResNet': _RESNET,
+    'mmpretrain.models.backbones.swin_transformer.SwinTransformer': _SWIN,
+    # Large ones have a norm layer after the addition in some blocks.
+    'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2': Containers(
+        'stages.*.blocks', additive=False
+    ),
+    'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    'mmpretrain.models.backbones.vision_transformer.VisionTransformer': _LAYERS,
+    'mmseg.models.backbones.beit.BEiT': _LAYERS,
+    'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
+    'mmseg.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
+    'mmseg.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmseg.models.backbones.resnet.ResNet': _RESNET,
+    'mmseg.models.backbones.swin.SwinTransformer': _SWIN,
+    'mmseg.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    'mmseg.models.backbones.vit.VisionTransformer': _LAYERS,
+    'timm.models._features.FeatureDictNet': Parts(),
+    'timm.models._features.FeatureGetterNet': Wrapper('model'),
+    'timm.models._features.FeatureHookNet': Parts(),
+    'timm.models.convnext.ConvNeXt': _SWIN,
+    'timm.models.efficientnet.EfficientNet': _INVERTED,
+    'timm.models.efficientnet.EfficientNetFeatures': _INVERTED,
+    'timm.models.mobilenetv3.MobileNetV3': _INVERTED,
+    'timm.models.mobilenetv3.MobileNetV3Features': _INVERTED,
+    'timm.models.regnet.RegNet': _REGNET,
+    'timm.models.resnet.ResNet': _RESNET,
+    'timm.models.swin_transformer.SwinTransformer': Containers('layers.*.blocks', additive=True),
+    'timm.models.vision_transformer.VisionTransformer': Containers('blocks', additive=True),
+    # The stem, a stage, what halves the resolution, a stage, ...
+    'torchvision.models.convnext.ConvNeXt': Containers('features.[1357]', additive=True),
+    'torchvision.models.efficientnet.EfficientNet': _INVERTED,
+    'torchvision.models.mnasnet.MNASNet': _INVERTED,
+    'torchvision.models.mobilenetv2.MobileNetV2': _INVERTED,
+    'torchvision.models.mobilenetv3.MobileNetV3': _INVERTED,
+    'torchvision.models.regnet.RegNet': Containers('trunk_output.*', additive=False),
+    'torchvision.models.resnet.ResNet': _RESNET,
+    'torchvision.models.swin_transformer.SwinTransformer': Containers(
+        'features.[1357]', additive=True
+    ),
+    'torchvision.models.vision_transformer.VisionTransformer': Containers(
+        'encoder.layers', additive=True
+    ),
+}
+"""Rule of each known class, by its dotted name; :data:`mmst.analysis.backbones.EXAMPLES` has one
+model of each."""
+
+PARTS: dict[str, Family] = {
+    'timm.models._efficientnet_blocks': _INVERTED,
+    'timm.models.convnext': Containers('stages_*.blocks', additive=True),
+    'timm.models.regnet': _REGNET,
+    'timm.models.res2net': _RESNET,
+    'timm.models.resnest': _RESNET,
+    'timm.models.resnet': _RESNET,
+    'timm.models.sknet': _RESNET,
+    'timm.models.swin_transformer': Containers('layers_*.blocks', additive=True),
+}
+"""Rule of a network that timm took apart, by the Python module of its parts."""
+
+register_families(FAMILIES)

@@ -72,11 +72,8 @@ def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
         ValueError: ``depths`` does not fit the backbone.
     """
     for block in _skipped(residual_stages(backbone), Subnet(tuple(depths))):
-        if isinstance(block.parent, nn.Sequential):
-            delattr(block.parent, block.name)
-        else:
-            # Its forward may count layers, for `out_indices` or a norm layer after the last one.
-            setattr(block.parent, block.name, Removed())
+        # Something in its place: a forward may count layers, for `out_indices` or a last norm.
+        setattr(block.parent, block.name, Removed())
 
 
 def _branch_alone(block: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -1,20 +1,41 @@
 """Where the residual blocks of a backbone are.
 
-An adapter per backbone family maps a backbone to its stages. It is registered under a class or its
-dotted name, so that no task library is imported here; subclasses inherit their parent's adapter.
-Those of known backbones are in :mod:`mmst.core.families`.
+A rule per backbone family maps a backbone to its stages. It is registered under a class or its
+dotted name, so that no task library is imported here; subclasses inherit their parent's rule. Those
+of known backbones are in :mod:`mmst.core.families`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import nn
 
 from .placeholder import Removed
 
-__all__ = ['Block', 'known_backbones', 'register_residual_stages', 'residual_stages']
+__all__ = [
+    'Block',
+    'Family',
+    'check_raw',
+    'has_shortcut',
+    'is_additive',
+    'known_backbones',
+    'register_families',
+    'register_residual_stages',
+    'residual_stages',
+]
+
+SHORTCUT_FLAGS = (
+    'with_res_shortcut',  # OpenMMLab
+    'use_res_connect',  # OpenMMLab's and torchvision's MobileNetV2, torchvision's EfficientNet
+    'with_residual',  # edge residual blocks of OpenMMLab's EfficientNet
+    'apply_residual',  # torchvision's MNASNet
+    'has_skip',  # timm, mmpretrain's EfficientNetV2
+)
+"""Names under which inverted residual blocks say whether they have a shortcut."""
 
 
 class Block(NamedTuple):
@@ -33,11 +54,28 @@ Stages = tuple[tuple[Block, ...], ...]
 Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
-class Family(NamedTuple):
-    """What is registered for a backbone class, see :func:`register_residual_stages`."""
+class Family(ABC):
+    """Where the stages of a family of backbones are."""
 
+    @abstractmethod
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """Returns the stages of a backbone in forward order, each with its blocks in that order."""
+
+    @abstractmethod
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """Whether blocks end with an addition, see :func:`register_residual_stages`."""
+
+
+@dataclass(frozen=True)
+class _Registered(Family):
     adapter: Adapter
     additive: bool
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        return self.adapter(backbone)
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        return self.additive
 
 
 _families: dict[str, Family] = {}
@@ -71,15 +109,29 @@ def register_residual_stages(
     def register(adapter: Adapter) -> Adapter:
         for cls in classes:
             name = cls if isinstance(cls, str) else _dotted_name(cls)
-            _families[name] = Family(adapter, additive)
+            _families[name] = _Registered(adapter, additive)
         return adapter
 
     return register
 
 
+def register_families(families: Mapping[str, Family]) -> None:
+    """Registers what is known of backbone classes, by dotted name."""
+    _families.update(families)
+
+
 def known_backbones() -> dict[str, Family]:
     """Returns what is registered, by dotted class name."""
     return dict(_families)
+
+
+def is_additive(backbone: nn.Module) -> bool:
+    """Whether residual branches of a backbone can run alone.
+
+    Raises:
+        TypeError: The class of the backbone is not registered.
+    """
+    return _family_of(backbone)[1].is_additive(backbone)
 
 
 def check_raw(backbone: nn.Module) -> None:
@@ -90,7 +142,7 @@ def check_raw(backbone: nn.Module) -> None:
         ValueError: Its blocks end in an activation, or it was not registered as additive.
     """
     name, family = _family_of(backbone)
-    if not family.additive:
+    if not family.is_additive(backbone):
         raise ValueError(
             "rule 'raw' needs blocks that end with the addition of their shortcut, so that the "
             f'residual branch can run alone; those of {name} do not (an activation follows), or '
@@ -115,10 +167,16 @@ def residual_stages(backbone: nn.Module) -> Stages:
     _, family = _family_of(backbone)
     stages = tuple(
         tuple(block for block in stage if not isinstance(block.module, Removed))
-        for stage in family.adapter(backbone)
+        for stage in family.stages(backbone)
     )
-    _check_stages(type(backbone).__name__, stages)
+    _check_stages(backbone, stages)
     return stages
+
+
+def has_shortcut(block: nn.Module) -> bool | None:
+    """Says whether an inverted residual block has a shortcut; None for any other module."""
+    flags = (getattr(block, name, None) for name in SHORTCUT_FLAGS)
+    return next((flag for flag in flags if isinstance(flag, bool)), None)
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
@@ -131,27 +189,36 @@ def _family_of(backbone: nn.Module) -> tuple[str, Family]:
             )
         if name in _families:
             return name, _families[name]
-    known = ', '.join(sorted(_families))
+    library = names[0].partition('.')[0]
+    known = ', '.join(sorted(name for name in _families if name.startswith(f'{library}.')))
     raise TypeError(
-        f'backbone must be of a class whose residual stages are known, got '
-        f'{names[0]}. Known classes: {known}. Add yours with '
+        f'backbone must be of a class whose residual stages are known, got {names[0]}. '
+        f'Known classes of {library}: {known or "none"}. Add yours with '
         '@mmst.core.register_residual_stages(YourBackbone) on a function that returns its stages'
     )
 
 
-def _check_stages(name: str, stages: Stages) -> None:
+def _check_stages(backbone: nn.Module, stages: Stages) -> None:
+    name = type(backbone).__name__
     if not stages or not all(stages):
         raise ValueError(
             f'{name} must have at least one residual block in each stage, '
             f'got stages of {[len(stage) for stage in stages]} blocks'
         )
+    # Of timm's EfficientNetFeatures and MobileNetV3Features, and of its FeatureHookNet.
+    with_hooks = any(getattr(backbone, key, None) for key in ('feature_hooks', 'hooks'))
     for number, stage in enumerate(stages, start=1):
         for index, block in enumerate(stage[1:], start=1):
-            reason = _shape_change(block.module)
+            cause = _shape_change(block.module)
+            reason = f'has {cause}: it changes the shape of its input' if cause else ''
+            if with_hooks and _has_hook_of_timm(block.module):
+                reason = (
+                    'timm takes features from it with a hook, which a skipped block does not call; '
+                    "leave out feature_location and feature_cls='hook'"
+                )
             if reason:
                 raise ValueError(
-                    f'block {index} of stage {number} of {name} must be skippable, but has '
-                    f'{reason}: it changes the shape of its input'
+                    f'block {index} of stage {number} of {name} must be skippable, but {reason}'
                 )
 
 
@@ -160,11 +227,10 @@ def _shape_change(block: nn.Module) -> str | None:
 
     Blocks that say nothing about it are found out by :func:`~mmst.core.depth_cost`.
     """
-    if getattr(block, 'downsample', None) is not None:
+    if not isinstance(getattr(block, 'downsample', None), nn.Identity | None):
         return 'a downsample branch'
-    for name in ('with_res_shortcut', 'use_res_connect'):
-        if getattr(block, name, True) is False:
-            return 'no shortcut'
+    if has_shortcut(block) is False:
+        return 'no shortcut'
     stride = getattr(block, 'stride', 1)
     if any(type(step) is int and step != 1 for step in _sequence(stride)):
         return f'stride {stride}'
@@ -172,6 +238,16 @@ def _shape_change(block: nn.Module) -> str | None:
     if all(type(count) is int for count in channels) and channels[0] != channels[1]:
         return f'{channels[0]} input and {channels[1]} output channels'
     return None
+
+
+def _has_hook_of_timm(block: nn.Module) -> bool:
+    hooks = [
+        hook
+        for module in block.modules()
+        for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    ]
+    names = (getattr(getattr(hook, 'func', None), '__qualname__', '') for hook in hooks)
+    return 'FeatureHooks._collect_output_hook' in names
 
 
 def _sequence(value: object) -> Sequence[object]:

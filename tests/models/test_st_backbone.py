@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
-from mmst.core import DepthSpace, active_subnet
+from mmst.core import DepthSpace, active_subnet, residual_stages
 
 # Library, class, arguments, blocks per stage.
 BACKBONES = [
@@ -126,7 +126,7 @@ def test_shallower_network_has_its_own_space(scope):
     scope('mmdet')
     backbone = build('ResNet', {'depth': 50}, depths=(2, 3, 4, 2), choices=(1, 2, 2, 1))
     assert backbone.depth_space == DepthSpace((2, 3, 4, 2), (1, 2, 2, 1))
-    assert [len(getattr(backbone, layer)) for layer in backbone.res_layers] == [2, 3, 4, 2]
+    assert [len(stage) for stage in residual_stages(backbone)] == [2, 3, 4, 2]
 
 
 def test_depths_are_those_of_a_wrapped_class_that_has_them(scope):
