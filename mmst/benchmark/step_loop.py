@@ -18,11 +18,10 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmst.engine import HOOKS, StimulativeHook, stimulative_hook
-from mmst.engine import batch as batch_module
+from mmst.engine import HOOKS, StimulativeHook, labels
 from mmst.engine.random_state import private_random_state
 
-from .step_probes import CallTimer, Cost, Timing, count_cost, time_call
+from .step_probes import Cost, Timing, count_cost, time_call, time_labels
 
 __all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'arm_name', 'load_batches']
 
@@ -60,6 +59,7 @@ class StepSample:
         cpu_seconds: Processor time of the process, of all its threads.
         resize_seconds: Part of it spent in making the subnets' batches.
         resize_inputs_seconds: Part of that spent on the images.
+        other_seconds: Part of it that subnets spend outside forward, backward and resizing images.
         flops: Counted floating-point operations, forward and backward.
         peak_bytes: Peak memory: of the CUDA device, or of tensors on the CPU.
     """
@@ -70,6 +70,7 @@ class StepSample:
     cpu_seconds: float
     resize_seconds: float
     resize_inputs_seconds: float
+    other_seconds: float
     flops: int
     peak_bytes: int
 
@@ -161,7 +162,6 @@ class StepBenchmarkLoop(BaseLoop):
             model.to(memory_format=torch.channels_last)
         model.train()
         self.device = next(model.parameters()).device
-        self._timer = CallTimer(self.device)
         for group in self.runner.optim_wrapper.param_groups:
             group['lr'] = 0.0
 
@@ -178,22 +178,28 @@ class StepBenchmarkLoop(BaseLoop):
         timings = {arm.name: self._time(arm, step) for arm in order}
         if step < self.warmup:
             return []
+        parts = {arm.name: self._time_parts(arm, step) for arm in self.arms}
         costs = {arm.name: self._count(arm, step) for arm in self.arms if arm.name != PLAIN_AGAIN}
         costs[PLAIN_AGAIN] = costs[PLAIN]
         _say(
             f'iteration {step - self.warmup + 1} of {self.max_iters - self.warmup}: '
-            + ', '.join(f'{arm.name} {timings[arm.name][0].seconds:.3g} s' for arm in self.arms)
+            + ', '.join(f'{arm.name} {timings[arm.name].seconds:.3g} s' for arm in self.arms)
         )
-        return [_sample(step, arm.name, *timings[arm.name], costs[arm.name]) for arm in self.arms]
+        names = [arm.name for arm in self.arms]
+        return [_sample(step, name, timings[name], parts[name], costs[name]) for name in names]
 
-    def _time(self, arm: Arm, step: int) -> tuple[Timing, tuple[float, ...]]:
-        """Returns the time of an iteration, and that spent in each of the ``_RESIZES``."""
-        with self._iteration(arm, step) as iteration, contextlib.ExitStack() as stack:
-            if arm.is_active:
-                for module, name in _RESIZES:
-                    stack.enter_context(self._timer.watch(module, name))
-            timing = time_call(iteration, self.device)
-        return timing, tuple(self._timer.take(name) for _, name in _RESIZES)
+    def _time(self, arm: Arm, step: int) -> Timing:
+        with self._iteration(arm, step) as iteration:
+            return time_call(iteration, self.device)
+
+    def _time_parts(self, arm: Arm, step: int) -> dict[str, float]:
+        """Returns the seconds of the labelled parts of an iteration."""
+        if not arm.is_active:
+            return dict.fromkeys(labels.__all__, 0.0)
+        values = {getattr(labels, name): name for name in labels.__all__}
+        with self._iteration(arm, step) as iteration:
+            times = time_labels(iteration, tuple(values), self.device)
+        return {name: times[value] for value, name in values.items()}
 
     def _count(self, arm: Arm, step: int) -> Cost:
         with self._iteration(arm, step) as iteration:
@@ -226,16 +232,20 @@ class StepBenchmarkLoop(BaseLoop):
             yield iteration
 
 
-_RESIZES = ((stimulative_hook, 'draw_subnet_batch'), (batch_module, 'resize_padded_batch'))
-"""All that makes the batch of a subnet, and the part of it that resizes the images."""
-
-
 def _sample(
-    step: int, arm: str, timing: Timing, resize_seconds: tuple[float, ...], cost: Cost
+    step: int, arm: str, timing: Timing, parts: Mapping[str, float], cost: Cost
 ) -> StepSample:
-    memory = timing.cuda_bytes or cost.peak_bytes
-    times = (timing.seconds, timing.cpu_seconds, *resize_seconds)
-    return StepSample(step, arm, *times, cost.flops, memory)
+    return StepSample(
+        step,
+        arm,
+        timing.seconds,
+        timing.cpu_seconds,
+        resize_seconds=parts['BATCH'],
+        resize_inputs_seconds=parts['IMAGES'],
+        other_seconds=parts['SUBNETS'] - parts['FORWARD'] - parts['BACKWARD'] - parts['IMAGES'],
+        flops=cost.flops,
+        peak_bytes=timing.cuda_bytes or cost.peak_bytes,
+    )
 
 
 def _build_arms(hook: Mapping[str, Any], num_subnets: Sequence[int]) -> list[Arm]:

@@ -22,8 +22,11 @@ PACKAGES = ('mmst', 'torch', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmp
 THREAD_VARIABLES = ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT', 'MKL_NUM_THREADS')
 
 HEADER = (
-    ('', 'time of an', '', 'FLOPs', 'time :', '', 'peak', 'resizing', '', 'ground'),
-    ('', 'iteration', 'time', '(floor)', 'floor', '95 %', 'memory', '(all)', 'images', 'truth'),
+    ('', 'time of an', '', 'FLOPs', 'time :', '', 'peak', 'resizing', '', 'ground', 'other,'),
+    (
+        *('', 'iteration', 'time', '(floor)', 'floor', '95 %', 'memory', '(all)', 'images'),
+        *('truth', 'a pass'),
+    ),
 )
 
 
@@ -101,6 +104,7 @@ def _cells(summary: StepSummary) -> tuple[str, ...]:
         f'{low:.3f} to {high:.3f}',
         f'{summary.memory_ratio:.3f}',
         *(f'{100 * share:.2f} %' if summary.num_subnets else '-' for share in shares),
+        f'{summary.other_ms:.2f} ms' if summary.num_subnets else '-',
     )
 
 

@@ -34,6 +34,8 @@ class StepSummary:
         resize_share: Part of its wall time spent in making the subnets' batches.
         resize_inputs_share: Part spent on their images.
         resize_ground_truth_share: Part spent on the rest, the ground truth.
+        other_ms: Milliseconds that a subnet pass spends outside forward, backward and resizing
+            images, under the profiler; the median over the iterations with subnets, 0 without.
     """
 
     arm: str
@@ -48,6 +50,7 @@ class StepSummary:
     resize_share: float
     resize_inputs_share: float
     resize_ground_truth_share: float
+    other_ms: float
 
 
 def summarize_steps(
@@ -136,6 +139,7 @@ def _summarize(
         resize_share=resize,
         resize_inputs_share=resize_inputs,
         resize_ground_truth_share=resize - resize_inputs,
+        other_ms=_other_ms(arm, _num_subnets(name)),
     )
 
 
@@ -146,6 +150,11 @@ def _sums(samples: Sequence[StepSample], name: str, interval: int) -> list[float
 
 def _peak(samples: Sequence[StepSample]) -> int:
     return max(sample.peak_bytes for sample in samples)
+
+
+def _other_ms(arm: Sequence[StepSample], num_subnets: int | None) -> float:
+    spent = [sample.other_seconds for sample in arm if sample.other_seconds > 0]
+    return 1000 * statistics.median(spent) / num_subnets if spent and num_subnets else 0.0
 
 
 def _num_subnets(name: str) -> int | None:

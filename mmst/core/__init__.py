@@ -9,6 +9,7 @@ from .schedule import weight_factor
 from .skip import active_subnet, prune_to_subnet
 from .space import DepthSpace, Subnet
 from .stages import Block, register_residual_stages, residual_stages
+from .state import isolated_state, register_state
 from .step import StepLosses, backward_with_subnets
 from .subset import sample_images
 
@@ -22,12 +23,14 @@ __all__ = [
     'backward_with_subnets',
     'depth_cost',
     'isolated_norm',
+    'isolated_state',
     'kl_div_loss',
     'kl_minus_loss',
     'normalize_logits',
     'prune_to_subnet',
     'recalibrate_norm',
     'register_residual_stages',
+    'register_state',
     'residual_stages',
     'resize_batch',
     'resize_padded_batch',

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .copies import preserved
+
 __all__ = ['isolated_norm', 'recalibrate_norm']
 
 STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
@@ -31,22 +33,21 @@ def isolated_norm(module: nn.Module) -> Iterator[None]:
     """
     layers = [layer for layer in _tracking_layers(module) if layer.training]
     flagged = [layer for layer in layers if isinstance(layer, _BatchNorm)]
-    # Others (InstanceNorm, mmcv's SyncBatchNorm) ignore the flag, so their buffers are put back.
-    copies = [
-        (buffer, buffer.clone())
+    # Others (InstanceNorm, mmcv's SyncBatchNorm) ignore the flag: they record into copies.
+    others = [
+        (layer, name)
         for layer in layers
-        if layer not in flagged
-        for buffer in _statistics(layer).values()
+        if not isinstance(layer, _BatchNorm)
+        for name in _statistics(layer)
     ]
-    try:
-        for layer in flagged:
-            layer.track_running_stats = False
-        yield
-    finally:
-        for layer in flagged:
-            layer.track_running_stats = True
-        for buffer, copy in copies:
-            buffer.copy_(copy)
+    with preserved(others):
+        try:
+            for layer in flagged:
+                layer.track_running_stats = False
+            yield
+        finally:
+            for layer in flagged:
+                layer.track_running_stats = True
 
 
 @contextmanager
@@ -108,12 +109,18 @@ def _run(forward: Callable[[Any], Any], batches: Iterable[Any]) -> None:
 
 def _tracking_layers(module: nn.Module) -> list[Any]:
     """Norm layers that keep running statistics."""
-    return [
-        layer
-        for layer in module.modules()
-        if getattr(layer, 'running_mean', None) is not None
-        and getattr(layer, 'track_running_stats', True)
-    ]
+    return [layer for layer in module.modules() if _is_tracking(layer)]
+
+
+def _is_tracking(layer: nn.Module) -> bool:
+    # Not getattr, which takes a microsecond for each of the many modules without such a name.
+    has_statistics = layer._buffers.get('running_mean') is not None
+    return has_statistics and vars(layer).get('track_running_stats', True)
+
+
+def norm_statistics(module: nn.Module) -> tuple[str, ...]:
+    """Names of the buffers in which a module keeps running statistics, if it is a norm layer."""
+    return STATISTICS if _is_tracking(module) else ()
 
 
 def _statistics(layer: nn.Module) -> dict[str, torch.Tensor]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .norm import isolated_norm
 from .resize import resize_batch
 from .skip import active_subnet
 from .space import Subnet
+from .state import isolated_state
 
 __all__ = ['StepLosses', 'backward_with_subnets']
 
@@ -36,7 +36,7 @@ def backward_with_subnets(
     """Adds the gradients of an iteration of stimulative pre-training (ST++ eq. 1) to ``.grad``.
 
     The main network runs forward and backward, then each subnet on resized inputs, learning from
-    the main network's logits. Running statistics of norm layers see the main network only.
+    the main network's logits. Buffers, like running statistics, see the main network only.
 
     Args:
         model: Maps images to logits of shape (N, number of classes).
@@ -58,7 +58,7 @@ def backward_with_subnets(
     torch.autograd.backward(main)
     losses = []
     for subnet, size_hw in passes:
-        with active_subnet(backbone, subnet), isolated_norm(model):
+        with active_subnet(backbone, subnet), isolated_state(model):
             loss = subnet_loss(model(resize_batch(inputs, size_hw)), logits.detach())
             torch.autograd.backward(weight * loss)
         losses.append(loss.detach())

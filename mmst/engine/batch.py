@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+from torch.profiler import record_function
 
 from mmst.core import sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 
 from .inputs import RandomSmallerInput
+from .labels import IMAGES
 from .task import ImageResize, task_of
 
 __all__ = ['SubnetBatch', 'draw_subnet_batch', 'subnet_batch']
@@ -122,7 +124,10 @@ def subnet_batch(
         source_hws, ratio = to_hws, min(size_hw) / min(main_hw)
         to_hws = [scale_size(from_hw, ratio) for from_hw in from_hws]
         padded_hw = task.padded_size(model, to_hws, ratio)
-        inputs = resize_padded_batch(inputs, source_hws, to_hws, padded_hw, task.pad_value(model))
+        with record_function(IMAGES):
+            inputs = resize_padded_batch(
+                inputs, source_hws, to_hws, padded_hw, task.pad_value(model)
+            )
     resizes = [
         ImageResize(from_hw, to_hw, padded_hw, model.data_preprocessor)
         for from_hw, to_hw in zip(from_hws, to_hws, strict=True)

@@ -17,7 +17,7 @@ from mmst.core import Subnet
 
 from .batch import SubnetBatch
 
-__all__ = ['PassInfo', 'check_finite', 'explain_failure']
+__all__ = ['LossCheck', 'PassInfo', 'explain_failure']
 
 _TOO_FEW_VALUES = 'Expected more than 1 value per channel when training'
 
@@ -46,56 +46,85 @@ class PassInfo:
         return f'{text})'
 
 
-def check_finite(
-    loss: Tensor,
-    values: Mapping[str, Tensor],
-    *,
-    info: PassInfo,
-    optim_wrapper: OptimWrapper,
-    skip: bool,
-) -> bool:
-    """Tells whether the backward of a subnet pass may run.
+class LossCheck:
+    """Decides what happens when the loss of a subnet is not finite.
 
-    A loss scaler (mixed precision) leaves out the whole step when something overflows, and tries
-    the next one with a lower scale. An error comes only where a lower scale did not help: once it
-    is below 1.
+    Reading a loss makes the host wait for the device. So an error is decided on once an iteration,
+    when the optimiser is about to step; only leaving out passes needs an answer at each pass.
 
     Args:
-        loss: The loss to be minimised, a scalar.
-        values: Its parts, for the message.
-        info: The pass.
-        optim_wrapper: The run's, for its loss scaler.
+        optim_wrapper: The run's, for its loss scaler. With one (mixed precision) a step is left out
+            when something overflows, and the next is tried with a lower scale. An error comes only
+            where that did not help: once the scale is below 1.
         skip: Whether a loss that is not finite on some rank skips the pass on all of them, instead
             of an error.
-
-    Raises:
-        FloatingPointError: The loss is not finite, and ``skip`` is False.
     """
-    finite = torch.isfinite(loss.detach()).int()
-    finite_here = bool(finite)
-    if skip:
+
+    def __init__(self, optim_wrapper: OptimWrapper, skip: bool) -> None:
+        self._optim_wrapper = optim_wrapper
+        self._skip = skip
+        self._unread: list[tuple[str, Tensor, Mapping[str, Tensor]]] = []
+
+    def accept(self, info: PassInfo, loss: Tensor, values: Mapping[str, Tensor]) -> bool:
+        """Tells whether the backward of a subnet pass may run.
+
+        Args:
+            info: The pass.
+            loss: The loss to be minimised, a scalar.
+            values: Its parts, for the message.
+        """
+        finite = torch.isfinite(loss.detach())
+        if not self._skip:
+            detached = {name: value.detach() for name, value in values.items()}
+            self._unread.append((str(info), finite, detached))
+            return True
+        is_finite_here = bool(finite)
+        finite = finite.int()
         all_reduce(finite, 'min')
-    if finite:
-        return True
-    parts = ', '.join(f'{name}={value.item():g}' for name, value in values.items())
-    message = f'loss of a subnet must be finite, got {parts} in {info}'
-    if finite_here:
-        message = f'loss of a subnet must be finite on all ranks, is not on another one, in {info}'
-    if skip:
+        if finite:
+            return True
+        message = (
+            f'loss of a subnet must be finite on all ranks, is not on another one, in {info}'
+            if is_finite_here
+            else _not_finite(str(info), values)
+        )
         print_log(f'{message}: skipped on all ranks', logger='current', level=logging.WARNING)
         return False
-    scaler = getattr(optim_wrapper, 'loss_scaler', None)
-    if scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1:
-        print_log(
-            f'{message}: the loss scaler leaves out this step, at scale {scaler.get_scale():g}',
-            logger='current',
-            level=logging.WARNING,
+
+    def read(self) -> None:
+        """Looks at the losses of the passes since the last time.
+
+        Raises:
+            FloatingPointError: One is not finite.
+        """
+        unread, self._unread = self._unread, []
+        if not unread or torch.stack([finite for _, finite, _ in unread]).all():
+            return
+        info, values = next((info, values) for info, finite, values in unread if not finite)
+        message = _not_finite(info, values)
+        scaler = getattr(self._optim_wrapper, 'loss_scaler', None)
+        if scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1:
+            print_log(
+                f'{message}: the loss scaler leaves out this step, its scale is '
+                f'{scaler.get_scale():g}',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return
+        raise FloatingPointError(
+            f'{message}. Parameters are as before this iteration. Lower the learning rate or the '
+            'weight of subnets, begin them later, or leave such passes out with '
+            "on_nonfinite='skip'"
         )
-        return True
-    raise FloatingPointError(
-        f'{message}. Parameters are as before this iteration. Lower the learning rate or the '
-        "weight of subnets, begin them later, or leave such passes out with on_nonfinite='skip'"
-    )
+
+    def forget(self) -> None:
+        """Drops what an interrupted iteration may have left."""
+        self._unread = []
+
+
+def _not_finite(info: str, values: Mapping[str, Tensor]) -> str:
+    parts = ', '.join(f'{name}={value.item():g}' for name, value in values.items())
+    return f'loss of a subnet must be finite, got {parts} in {info}'
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -50,8 +50,10 @@ class MainForward:
     def __init__(self, model: BaseModel, teacher: nn.Module | None) -> None:
         self._model = model
         self._teacher = teacher
-        self._signature = inspect.signature(model.forward)
+        self._names = _argument_names(model)
         self._handles: list[Any] = []
+        self._other_calls: list[str] = []
+        self._is_armed = False
 
     def arm(self, callback: Callable[[MainCall], None]) -> None:
         """Lets the next such forward call back, once."""
@@ -61,13 +63,13 @@ class MainForward:
         def before(model: nn.Module, args: tuple, kwargs: dict) -> None:
             if call := self._training_call(args, kwargs):
                 self.disarm()
-                callback(MainCall(**call))
+                callback(call)
 
         def after(model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
             if call := self._training_call(args, kwargs):
                 self.disarm()
                 if losses is not None:  # None: the forward has failed
-                    callback(MainCall(**call, logits=check_logits(outputs).detach()))
+                    callback(replace(call, logits=check_logits(outputs).detach()))
 
         if self._teacher is None:
             handles = [self._model.register_forward_pre_hook(before, with_kwargs=True)]
@@ -80,15 +82,57 @@ class MainForward:
                 self._model.register_forward_hook(after, with_kwargs=True, always_call=True),
             ]
         self._handles = handles
+        self._is_armed = True
 
     def disarm(self) -> None:
         """Takes the callback back; does nothing if there is none."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._other_calls = []
+        self._is_armed = False
 
-    def _training_call(self, args: tuple, kwargs: dict) -> dict[str, Any] | None:
-        call = self._signature.bind(*args, **kwargs).arguments
-        if call.get('mode') != 'loss' or not self._model.training or not torch.is_grad_enabled():
+    def check_called(self, step: int) -> None:
+        """Raises unless the forward has called back since it was armed.
+
+        Args:
+            step: Training iteration, for the message.
+
+        Raises:
+            RuntimeError: It has not, so that no subnet was trained.
+        """
+        if not self._is_armed:
+            return
+        calls = '; '.join(dict.fromkeys(self._other_calls)) or 'none'
+        raise RuntimeError(
+            f"train_step of {type(self._model).__name__} must call the model with mode='loss', in "
+            'training mode and with gradients, for subnets to be trained, got no such call in '
+            f'iteration {step} (calls: {calls}). Let it call self(inputs, data_samples, '
+            "mode='loss'), or take the StimulativeHook out of the config"
+        )
+
+    def _training_call(self, args: tuple, kwargs: dict) -> MainCall | None:
+        arguments = {**dict(zip(self._names, args, strict=False)), **kwargs}
+        wanted = self._names[:2]
+        problems = [f'no {name}' for name in wanted if name not in arguments]
+        if arguments.get('mode') != 'loss':
+            problems.append(f'mode={arguments.get("mode")!r}')
+        if not self._model.training:
+            problems.append('evaluation mode')
+        if not torch.is_grad_enabled():
+            problems.append('no gradients')
+        if problems:
+            self._other_calls.append(', '.join(problems))
             return None
-        return {'inputs': call['inputs'], 'data_samples': call['data_samples']}
+        return MainCall(*(arguments[name] for name in wanted))
+
+
+def _argument_names(model: BaseModel) -> Sequence[str]:
+    """Names of images, data samples and mode among the arguments of a model's forward.
+
+    They are those of ``BaseModel.forward`` where a forward hands on all its arguments.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(model.forward).parameters.values()
+    names = [parameter.name for parameter in parameters if parameter.kind in kinds]
+    return names if 'mode' in names[2:] else ('inputs', 'data_samples', 'mode')

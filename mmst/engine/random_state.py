@@ -18,10 +18,15 @@ __all__ = ['private_random_state', 'seed_all', 'seed_worker']
 
 def seed_all(key: str) -> None:
     """Sets python's, numpy's and torch's (all devices) global generators by a name."""
+    torch.manual_seed(_seed_python(key))
+
+
+def _seed_python(key: str) -> int:
+    """Sets python's and numpy's generators by a name; returns the seed for torch's."""
     seed = random.Random(key).getrandbits(32)
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    return seed
 
 
 @contextmanager
@@ -40,7 +45,12 @@ def private_random_state(key: str, device: torch.device) -> Iterator[None]:
     devices = [device] if device.type == 'cuda' else []
     try:
         with torch.random.fork_rng(devices=devices):
-            seed_all(key)
+            seed = _seed_python(key)
+            # Not torch.manual_seed: without a GPU it takes most of the time of a pass's set-up.
+            torch.default_generator.manual_seed(seed)
+            if devices:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
             yield
     finally:
         random.setstate(python_state)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from mmst.core import weight_factor
 
 from .batch import draw_subnet_batch, subnet_batch
-from .faults import PassInfo, check_finite, explain_failure
+from .faults import LossCheck, PassInfo, explain_failure
+from .labels import BATCH, SUBNETS
 from .main_forward import MainCall, MainForward
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
 from .run_checks import check_epochs, check_run, check_settings, check_step
+from .state_check import checked_state
 from .subnet_pass import find_stimulated_backbone, train_subnet
 from .summary import count_depth_cost, summarize
 
@@ -125,6 +129,7 @@ class StimulativeHook(Hook):
         self._settings: dict[str, str] | None = None
         self._resumed: Mapping[str, str] | None = None
         self._skipped = 0
+        self._step_handle: Any = None
         self._scalars: dict[str, Tensor | float] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -148,6 +153,9 @@ class StimulativeHook(Hook):
         self._cost = count_depth_cost(self._backbone, runner.logger)
         self._forward = MainForward(self._model, self.supervision.teacher(self._model))
         self._batch_is_checked = self.inputs is None or self.weight == 0
+        self._state_is_checked = False
+        self._losses = LossCheck(runner.optim_wrapper, self.on_nonfinite == 'skip')
+        self._watch_steps(runner)
         runner.optim_wrapper.zero_grad()  # an interrupted iteration may have left gradients
         runner.logger.info(
             summarize(
@@ -164,6 +172,7 @@ class StimulativeHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Arms the model's forward for this iteration."""
         self._scalars = {}
+        self._losses.forget()
         weight = self._weight_at(runner.iter, runner.max_iters)
         if weight > 0 or not self._batch_is_checked:
             self._forward.arm(functools.partial(self._on_forward, runner, weight))
@@ -177,10 +186,29 @@ class StimulativeHook(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Publishes the iteration's values, where mmengine reads back the main losses as well."""
-        self._forward.disarm()
+        """Publishes the iteration's values, where mmengine reads back the main losses as well.
+
+        Raises:
+            RuntimeError: The iteration should have trained subnets, but none ran.
+            FloatingPointError: A loss of a subnet was not finite, and the optimiser took no step.
+        """
+        self._forward.check_called(runner.iter)
+        self._losses.read()
         for name, value in self._scalars.items():
             runner.message_hub.update_scalar(f'train/subnet/{name}', value)
+
+    def after_train(self, runner: Runner) -> None:
+        """Takes back what the run was observed by."""
+        self._forward.disarm()
+        self._step_handle.remove()
+
+    def _watch_steps(self, runner: Runner) -> None:
+        """Lets losses be read once the optimiser is about to step, when all work is queued."""
+        if self._step_handle is not None:  # of an interrupted run
+            self._step_handle.remove()
+        self._step_handle = runner.optim_wrapper.optimizer.register_step_pre_hook(
+            lambda *_: self._losses.read()
+        )
 
     def _on_forward(self, runner: Runner, weight: float, call: MainCall) -> None:
         if not self._batch_is_checked:
@@ -188,7 +216,8 @@ class StimulativeHook(Hook):
             subnet_batch(self._model, call.inputs, call.data_samples, self.inputs.smallest)
             self._batch_is_checked = True
         if weight > 0:
-            self._train_subnets(runner, weight, call)
+            with record_function(SUBNETS):
+                self._train_subnets(runner, weight, call)
 
     def _train_subnets(self, runner: Runner, weight: float, call: MainCall) -> None:
         sums: dict[str, Any] = {}
@@ -196,8 +225,10 @@ class StimulativeHook(Hook):
         for index in range(self.num_subnets):
             subnet = self._backbone.depth_space.sample(**self._draw(runner.iter, index))
             info = PassInfo(runner.iter, index, subnet)
-            with explain_failure(info):
+            state = nullcontext() if self._state_is_checked else checked_state(self._model)
+            with explain_failure(info), state:
                 values = self._train_subnet(runner, weight, call, info)
+            self._state_is_checked = True
             if values is None:
                 self._skipped += 1
                 continue
@@ -221,14 +252,15 @@ class StimulativeHook(Hook):
         call: MainCall,
         info: PassInfo,
     ) -> Mapping[str, Tensor] | None:
-        batch = info.batch = draw_subnet_batch(
-            self._model,
-            call.inputs,
-            call.data_samples,
-            rule=self.inputs,
-            batch_fraction=self.batch_fraction,
-            **self._draw(info.step, info.index),
-        )
+        with record_function(BATCH):
+            batch = info.batch = draw_subnet_batch(
+                self._model,
+                call.inputs,
+                call.data_samples,
+                rule=self.inputs,
+                batch_fraction=self.batch_fraction,
+                **self._draw(info.step, info.index),
+            )
         return train_subnet(
             self._model,
             self._backbone,
@@ -238,14 +270,10 @@ class StimulativeHook(Hook):
             logits=call.logits_of(batch.images),
             optim_wrapper=runner.optim_wrapper,
             weight=weight,
-            random_key=f'mmst.pass:{self._seed}:{info.step}:{info.index}',
+            # With the rank: dropout and samplers differ between ranks, as the main network's do.
+            random_key=f'mmst.pass:{self._seed}:{info.step}:{info.index}:{runner.rank}',
             isolate_norm=self.norm == 'isolated',
-            accept=functools.partial(
-                check_finite,
-                info=info,
-                optim_wrapper=runner.optim_wrapper,
-                skip=self.on_nonfinite == 'skip',
-            ),
+            accept=functools.partial(self._losses.accept, info),
         )
 
     def _draw(self, step: int, index: int) -> dict[str, int]:

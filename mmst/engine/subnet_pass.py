@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
+from torch.profiler import record_function
 
-from mmst.core import DepthSpace, Subnet, active_subnet, isolated_norm
+from mmst.core import DepthSpace, Subnet, active_subnet, isolated_state
 
 from .batch import SubnetBatch
+from .labels import BACKWARD, FORWARD
 from .random_state import private_random_state
 from .supervision import GroundTruthSupervision, LogitSupervision
 
@@ -61,7 +62,7 @@ def train_subnet(
 ) -> Mapping[str, Tensor] | None:
     """Adds the gradients of ``weight`` times a subnet's loss to those of the parameters.
 
-    The graph is freed before returning. Blocks, norm statistics and random states are as before.
+    The graph is freed before returning. Blocks, the model's state and random states are as before.
 
     Args:
         model: The model, without distributed wrapper, in training mode.
@@ -81,14 +82,15 @@ def train_subnet(
         The unweighted values of the supervision, detached, ``'loss'`` among them; None if they were
         not accepted.
     """
-    norm = isolated_norm(model) if isolate_norm else contextlib.nullcontext()
     device = batch.inputs.device
-    with active_subnet(backbone, subnet), norm, private_random_state(random_key, device):
-        loss, values = supervision.losses(model, batch.inputs, batch.data_samples, logits)
+    state = isolated_state(model, norm=isolate_norm)
+    with active_subnet(backbone, subnet), state, private_random_state(random_key, device):
+        with record_function(FORWARD):
+            loss, values = supervision.losses(model, batch.inputs, batch.data_samples, logits)
         if accept is not None and not accept(loss, values):
             return None
         # Inside active_subnet: activation checkpointing runs the forward again.
-        with torch.autocast(device.type, enabled=False):
+        with record_function(BACKWARD), torch.autocast(device.type, enabled=False):
             _scale(weight * loss, optim_wrapper).backward()
     return {name: value.detach() for name, value in values.items()}
 

@@ -8,8 +8,6 @@ from torch.utils.data import DataLoader
 from mmst.benchmark import summarize_steps
 from mmst.benchmark.step_loop import load_batches
 from mmst.core import DepthSpace, sample_size
-from mmst.engine import batch as batch_module
-from mmst.engine import stimulative_hook
 
 HOOK = {
     'type': 'mmst.StimulativeHook',
@@ -63,7 +61,8 @@ def test_memory_of_an_inactive_hook_is_that_of_plain_training(measure):
     assert min(plain) > 2 * 4 * 40 * 40 * 4  # at least one activation
     # The gradients of subnets wait for those of the main network: 468 parameters of 4 bytes.
     assert all(0 < b - a <= 468 * 4 + 512 for a, b in zip(plain, one, strict=True))
-    assert one == two
+    # Another subnet leaves its loss, and whether it is finite, until the step.
+    assert all(b - a == 4 + 1 for a, b in zip(one, two, strict=True))
 
 
 def test_time_in_resizing_is_part_of_the_iteration(measure):
@@ -71,8 +70,7 @@ def test_time_in_resizing_is_part_of_the_iteration(measure):
     for sample in loop.samples:
         assert sample.seconds > sample.resize_seconds >= sample.resize_inputs_seconds
         assert (sample.resize_inputs_seconds > 0) == (sample.arm in ('K=1', 'K=2'))
-    assert stimulative_hook.draw_subnet_batch is batch_module.draw_subnet_batch
-    assert not hasattr(batch_module.draw_subnet_batch, '__wrapped__')
+        assert (sample.other_seconds > 0) == (sample.arm in ('K=1', 'K=2'))
 
 
 class Losses(Hook):
@@ -89,8 +87,9 @@ def test_all_arms_do_the_same_main_passes(measure):
     record = Losses()
     measure(HOOK, custom_hooks=[record])
     assert list(record.losses) == [0, 1, 2, 3]
-    # Each of the five arms is timed; after the warm-up, all but one are counted as well.
-    assert [len(losses) for losses in record.losses.values()] == [5, 9, 9, 9]
+    # Each of the five arms is timed; after the warm-up all but one are counted as well, and the
+    # parts of the two with subnets are timed.
+    assert [len(losses) for losses in record.losses.values()] == [5, 11, 11, 11]
     assert all(len(set(losses)) == 1 for losses in record.losses.values())
     assert len({losses[0] for losses in record.losses.values()}) == 3  # as many batches
 

@@ -1,13 +1,12 @@
 """Instruments show what is there."""
 
 import time
-import types
 
-import pytest
 import torch
 from torch import nn
+from torch.profiler import record_function
 
-from mmst.benchmark.step_probes import CallTimer, count_cost, peak_allocated, time_call
+from mmst.benchmark.step_probes import count_cost, peak_allocated, time_call, time_labels
 
 CPU = torch.device('cpu')
 
@@ -52,22 +51,17 @@ def test_backward_is_counted():
     assert cost.flops == 2 * (2 * 5 * 100 * 10)  # the input needs no gradient
 
 
-def test_calls_are_timed_and_the_function_is_put_back():
-    module = types.ModuleType('module')
-    original = module.work = lambda seconds: time.sleep(seconds)
-    timer = CallTimer(CPU)
-    with timer.watch(module, 'work'):
-        module.work(0.01)
-        module.work(0.02)
-    assert module.work is original
-    assert 0.03 <= timer.take('work') < 1
-    assert timer.take('work') == 0
+def test_labelled_blocks_are_timed():
+    def work():
+        with record_function('outer'):
+            time.sleep(0.01)
+            for _ in range(2):
+                with record_function('inner'):
+                    time.sleep(0.01)
 
-    with pytest.raises(TypeError), timer.watch(module, 'work'):
-        module.work(None)
-    assert module.work is original
-    with pytest.raises(AttributeError, match='rest'), timer.watch(module, 'rest'):
-        pass
+    times = time_labels(work, ('outer', 'inner', 'absent'), CPU)
+    assert 0.02 <= times['inner'] <= times['outer'] - 0.01 < 1
+    assert times['absent'] == 0
 
 
 def test_time_is_that_of_the_call():

@@ -23,7 +23,7 @@ EXTRA_FLOPS = [20, 50, 80, 30]
 
 
 def sample(step, arm, seconds, flops, resize=0.0, images=0.0, peak=1000):
-    return StepSample(step, arm, seconds, 2 * seconds, resize, images, flops, peak)
+    return StepSample(step, arm, seconds, 2 * seconds, resize, images, 0.1 * resize, flops, peak)
 
 
 def make_samples(overhead=1.1, outlier=1.0):
@@ -54,6 +54,7 @@ def test_ratio_to_the_floor_is_that_of_each_iteration_to_its_own():
     assert one.resize_share == pytest.approx(0.04)
     assert one.resize_inputs_share == pytest.approx(0.01)
     assert one.resize_ground_truth_share == pytest.approx(0.03)
+    assert one.other_ms == pytest.approx(18.04)
 
 
 def test_an_outlier_does_not_move_the_ratio():
@@ -120,7 +121,7 @@ def test_interval_of_the_median_covers_it():
 def test_table_has_a_line_for_each_arm():
     lines = format_table(summarize_steps(make_samples())).splitlines()
     assert len(lines) == 2 + 3
-    row = 'K=1 4510.0 ms 1.595 1.450 1.100 1.100 to 1.100 2.000 4.00 % 1.00 % 3.00 %'
+    row = 'K=1 4510.0 ms 1.595 1.450 1.100 1.100 to 1.100 2.000 4.00 % 1.00 % 3.00 % 18.04 ms'
     assert ' '.join(lines[-1].split()) == row
     assert lines[-2].endswith('-')
 

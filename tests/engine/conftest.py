@@ -18,13 +18,13 @@ from mmst.engine.inputs import RandomSmallerInput
 class ToyClassifier(BaseModel):
     """ResNet-18 of mmdet, eight channels wide, and a linear layer."""
 
-    def __init__(self, **backbone):
+    def __init__(self, dropout=0.0, **backbone):
         super().__init__(ImgDataPreprocessor(mean=[127.0] * 3, std=[60.0] * 3))
         settings = {'depth': 18, 'base_channels': 8, 'stem_channels': 8, 'norm_eval': False}
         settings.update(frozen_stages=-1, zero_init_residual=False, choices=(2, 2, 2, 2))
         settings.update(type='mmst.STBackbone', wraps='mmdet.ResNet', **backbone)
         self.backbone = MODELS.build(settings)
-        self.dropout = nn.Dropout(0.0)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(64, 5)
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
@@ -61,7 +61,7 @@ class Images(Dataset):
 def make_classifier_runner(make_runner):
     """A Runner that trains the classifier on four images in their order."""
 
-    def make(hook, *, batch_size=2, length=4, backbone=None, **settings):
+    def make(hook, *, batch_size=2, length=4, backbone=None, kind='ToyClassifier', **settings):
         torch.manual_seed(0)
         loader = {
             'dataset': Images(length),
@@ -70,7 +70,7 @@ def make_classifier_runner(make_runner):
             'sampler': {'type': 'DefaultSampler', 'shuffle': False},
             'collate_fn': {'type': 'pseudo_collate'},
         }
-        model = {'type': 'ToyClassifier', **(backbone or {})}
+        model = {'type': kind, **(backbone or {})}
         runner = make_runner(hook, model=model, train_dataloader=loader, **settings)
         runner.model.init_weights()
         return runner

@@ -58,19 +58,35 @@ class CpuSyncBN(_BatchNorm):
 
 
 def detector(settings):
-    return shared.make_detector_config(
+    """Its samplers take all there is: what they would draw in a subnet pass depends on the rank."""
+    model = shared.make_detector_config(
         choices=(2, 2, 2, 2), norm_eval=settings['norm_eval'], with_cp=settings['with_cp']
     )
+    model.train_cfg.rpn.sampler.num = model.train_cfg.rcnn.sampler.num = 100_000
+    return model
 
 
 def classifier(settings):
     torch.manual_seed(0)
-    return {'type': 'ToyClassifier', 'norm_cfg': {'type': 'CpuSyncBN', 'requires_grad': True}}
+    return {
+        'type': 'ToyClassifier',
+        'dropout': settings['dropout'],
+        'norm_cfg': {'type': 'CpuSyncBN', 'requires_grad': True},
+    }
+
+
+class ChosenImages(toys.Images):
+    def __init__(self, indices):
+        super().__init__(len(indices))
+        self.indices = indices
+
+    def __getitem__(self, index):
+        return super().__getitem__(self.indices[index])
 
 
 def dataset(settings):
     if settings['model'] == 'classifier':
-        data = toys.Images(len(settings['indices']))
+        data = ChosenImages(settings['indices'])
     else:
         data = shared.Samples()
         data.samples = [data.samples[index] for index in settings['indices']]
@@ -130,6 +146,7 @@ def train(out, rank, ranks, settings):
             'buffers': dict(model.named_buffers()),
             'gradients': {n: state[p]['momentum_buffer'] for n, p in model.named_parameters()},
             'draws': draws,
+            'losses': [values['loss'][0] for values in record.subnet if values],
             'seed': runner.seed,
             'skipped': [v['skipped'][0] for v in record.subnet if 'skipped' in v],
             'objects': [len(sample['data_samples'].gt_instances) for sample in samples],

@@ -72,7 +72,7 @@ def test_gradient_is_that_of_main_plus_weighted_subnets(make_runner, hook_config
             supervision=GroundTruthSupervision(),
             optim_wrapper=plain.optim_wrapper,
             weight=0.5,
-            random_key=f'mmst.pass:7:0:{index}',
+            random_key=f'mmst.pass:7:0:{index}:0',
         )
     main, both = first_gradients(plain), first_gradients(stimulated)
     changed = 0

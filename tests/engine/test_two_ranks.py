@@ -15,6 +15,7 @@ SETTINGS = {
     'accumulative_counts': 1,
     'find_unused_parameters': False,
     'diff_rank_seed': False,
+    'dropout': 0.0,
 }
 
 
@@ -83,6 +84,18 @@ def test_ranks_with_seeds_of_their_own_draw_alike(run):
     assert (first['seed'], second['seed']) == (7, 8)
     assert first['draws'] == second['draws']
     assert len({tuple(draw) for draw in first['draws']}) == 4
+
+
+@pytest.mark.parametrize('dropout', [0.0, 0.5])
+def test_ranks_drop_other_features(run, dropout):
+    """Both ranks see the same images, so that nothing but random masks tells them apart."""
+    first, second = run(
+        'rank', ranks=2, model='classifier', indices=[0, 0, 1, 1], max_iters=2, dropout=dropout
+    )
+    assert first['draws'] == second['draws']
+    assert len(first['losses']) == 2
+    for ours, theirs in zip(first['losses'], second['losses'], strict=True):
+        assert (ours != theirs) == (dropout > 0)
 
 
 def test_pass_that_is_not_finite_on_one_rank_is_skipped_on_both(run):

@@ -1,0 +1,64 @@
+"""What modules hold, put back as it was."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ['Place', 'preserved']
+
+Place = tuple[Any, str]
+"""An object, most often a module, and the name of one of its attributes."""
+
+_CONTAINERS = (dict, list, set, deque)
+_MISSING = object()
+
+
+@contextmanager
+def preserved(places: Iterable[Place]) -> Iterator[None]:
+    """Puts attributes back on exit, also by an exception, whatever happens to them within.
+
+    Within the context, tensors are copies. So nothing touches the original ones, and a graph that
+    was recorded before and still needs them stays valid. Containers are the same objects, and get
+    their contents back, at every depth; tensors in them are not copied.
+
+    Args:
+        places: Objects and the names of their attributes. An attribute that does not exist on entry
+            does not exist on exit.
+    """
+    originals: list[tuple[Any, str, Any]] = []
+    contents: list[tuple[Any, Any]] = []
+    copies: dict[int, Tensor] = {}  # tensors that are shared stay shared
+    try:
+        for owner, name in places:
+            value = getattr(owner, name, _MISSING)
+            originals.append((owner, name, value))
+            contents += _contents(value)
+            if isinstance(value, Tensor):
+                if id(value) not in copies:
+                    copies[id(value)] = value.detach().clone()
+                setattr(owner, name, copies[id(value)])
+        yield
+    finally:
+        for container, content in contents:
+            container.clear()
+            (container.update if hasattr(container, 'update') else container.extend)(content)
+        for owner, name, value in originals:
+            if value is not _MISSING:
+                setattr(owner, name, value)
+            elif hasattr(owner, name):
+                delattr(owner, name)
+
+
+def _contents(value: Any) -> list[tuple[Any, Any]]:
+    """Pairs of a container and a copy of its contents: of the value and all containers in it."""
+    if not isinstance(value, _CONTAINERS):
+        return []
+    children = value.values() if isinstance(value, dict) else value
+    nested = (pair for child in children for pair in _contents(child))
+    return [(value, copy.copy(value)), *nested]

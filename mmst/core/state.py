@@ -1,0 +1,108 @@
+"""State of a model besides its parameters: what a subnet pass must not change.
+
+A forward in training mode may change buffers (statistics of norm layers, power iterations of
+spectral norm, counters of losses) and plain attributes of modules (thresholds, histories). They
+belong to the main network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from torch import nn
+
+from .copies import Place, preserved
+from .norm import isolated_norm, norm_statistics
+from .stateful import STATEFUL_ATTRIBUTES
+
+__all__ = ['isolated_state', 'register_state', 'registered_state']
+
+_attributes: dict[str, tuple[str, ...]] = dict(STATEFUL_ATTRIBUTES)
+_found: dict[type, tuple[str, ...]] = {}
+"""What is registered for a class and its parents, looked up once."""
+
+
+def register_state(module_class: type[nn.Module] | str, *attributes: str) -> None:
+    """Registers plain attributes that a module changes in a forward in training mode.
+
+    Buffers need no registration.
+
+    Example:
+        >>> register_state(MyLoss, 'num_updates', 'history')
+
+    Args:
+        module_class: Class of the module, or its dotted name, e.g. ``'package.module.MyLoss'``; its
+            subclasses inherit the attributes.
+        *attributes: Their names: numbers, tensors, or containers of them; or with dots those of an
+            object that the module holds, e.g. ``'assigner.threshold'``.
+
+    Raises:
+        ValueError: No attribute is given.
+    """
+    if not attributes:
+        raise ValueError(
+            f'attributes must name what {module_class} changes in a forward, got none; give at '
+            "least one name, e.g. register_state(MyLoss, 'num_updates')"
+        )
+    name = module_class if isinstance(module_class, str) else dotted_name(module_class)
+    _attributes[name] = attributes
+    _found.clear()
+
+
+def registered_state(module_class: type) -> tuple[str, ...]:
+    """Returns the attributes registered for a class and its parents."""
+    if module_class not in _found:
+        names = (_attributes.get(dotted_name(cls), ()) for cls in module_class.__mro__)
+        _found[module_class] = tuple(dict.fromkeys(name for own in names for name in own))
+    return _found[module_class]
+
+
+@contextmanager
+def isolated_state(model: nn.Module, *, norm: bool = True) -> Iterator[None]:
+    """Lets a forward and backward of a model leave nothing behind but gradients.
+
+    On exit, also by an exception, buffers and registered attributes are as before: the same
+    objects with the same values. Buffers that were registered within the context are gone.
+
+    Args:
+        model: The whole model, in training mode: losses, necks and heads have state too.
+        norm: Whether this holds for the running statistics of norm layers, too.
+    """
+    modules = list(model.modules())
+    buffers = [(module, len(module._buffers)) for module in modules]
+    places = [place for module in modules for place in _places(module)]
+    with preserved(places), isolated_norm(model) if norm else nullcontext():
+        try:
+            yield
+        finally:
+            for module, count in buffers:
+                for name in list(module._buffers)[count:]:
+                    delattr(module, name)
+
+
+def dotted_name(cls: type) -> str:
+    """Module and qualified name of a class."""
+    return f'{cls.__module__}.{cls.__qualname__}'
+
+
+def _places(module: nn.Module) -> Iterator[Place]:
+    """Buffers of a module, but not those of norm statistics, and its registered attributes."""
+    if module._buffers:
+        statistics = norm_statistics(module)
+        yield from ((module, name) for name in module._buffers if name not in statistics)
+    for path in registered_state(type(module)):
+        yield from _resolve(module, path)
+
+
+def _resolve(owner: Any, path: str) -> Iterator[Place]:
+    """Where a dotted path leads to, in each of the objects where a part of it is a list of some."""
+    name, _, rest = path.partition('.')
+    if not rest:
+        yield owner, name
+        return
+    value = getattr(owner, name, None)
+    for part in value if isinstance(value, (list, tuple, nn.ModuleList)) else [value]:
+        if part is not None:
+            yield from _resolve(part, rest)

@@ -1,0 +1,88 @@
+"""Finds state that a forward changes although nobody registered it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from .state import dotted_name, registered_state
+
+__all__ = ['StateRecord', 'record_state']
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_TORCH = frozenset(vars(nn.Module()))
+"""Attributes that every module has: parameters, buffers, hooks, mode."""
+
+
+class StateRecord(NamedTuple):
+    """What :func:`record_state` returns: values that are equal if nothing has changed.
+
+    Args:
+        attributes: By class and name of an attribute, the values in all modules of that class.
+        parameters: By the name of a parameter.
+    """
+
+    attributes: dict[tuple[str, str], Any]
+    parameters: dict[str, Any]
+
+    def changed_attributes(self, later: StateRecord) -> list[tuple[str, str]]:
+        """Class and name of each attribute that differs in a later record."""
+        return [key for key, value in later.attributes.items() if self.attributes.get(key) != value]
+
+    def changed_parameters(self, later: StateRecord) -> list[str]:
+        """Name of each parameter that differs in a later record."""
+        return [
+            name for name, value in later.parameters.items() if self.parameters.get(name) != value
+        ]
+
+
+def record_state(model: nn.Module) -> StateRecord:
+    """Records what :func:`~mmst.core.isolated_state` does not put back, for a comparison.
+
+    Plain attributes are recorded, also of objects that a module holds, and parameters. Values of a
+    graph (tensors with a gradient function) count as equal. Each tensor is read once, so this is
+    meant for one iteration of a run.
+
+    Args:
+        model: The whole model.
+    """
+    seen: set[int] = set()
+    attributes: dict[tuple[str, str], Any] = {}
+    for module_name, module in model.named_modules():
+        registered = {path.partition('.')[0] for path in registered_state(type(module))}
+        for name, value in vars(module).items():
+            if name in _TORCH or name in registered or id(value) in seen:
+                continue
+            if isinstance(value, (dict, list, set, deque)):
+                seen.add(id(value))
+            if (digest := _digest(value)) is not None:
+                values = attributes.setdefault((dotted_name(type(module)), name), {})
+                values[module_name] = digest
+    parameters = {name: _digest_tensor(value) for name, value in model.named_parameters()}
+    return StateRecord(attributes, parameters)
+
+
+def _digest(value: Any, depth: int = 2) -> Any:
+    """Reduces a value to what can be compared, or to None."""
+    if isinstance(value, _PLAIN):
+        return repr(value)  # nan equals itself
+    if isinstance(value, Tensor):
+        return _digest_tensor(value)
+    if isinstance(value, dict):
+        return {repr(key): _digest(child, depth) for key, child in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        return [_digest(child, depth) for child in value]
+    if hasattr(value, 'tobytes'):
+        return value.tobytes()
+    if isinstance(value, (nn.Module, type)) or not hasattr(value, '__dict__') or depth == 0:
+        return None
+    return {name: _digest(child, depth - 1) for name, child in vars(value).items()}
+
+
+def _digest_tensor(value: Tensor) -> Any:
+    if value.grad_fn is not None or value.is_meta:
+        return None
+    numbers = value.detach().double()
+    return tuple(value.shape), repr(numbers.sum().item()), repr(numbers.norm().item())
