@@ -46,7 +46,7 @@ with open(vis / 'scalars.json', 'w') as log:
         log.flush()
         if begin == 0 and step == 5 and "act = 'badly'" in config:
             sys.exit('out of luck')
-        if "act = 'slowly'" in config:
+        if begin == 0 and "act = 'slowly'" in config:
             (work / 'started').touch()
             time.sleep(60)
 """
