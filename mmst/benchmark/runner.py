@@ -84,6 +84,7 @@ class CellRunner:
             if self.result_file(cell).exists():
                 self.say(f'{cell.name}: finished')
                 return True
+            commit = _commit(self.tools)
             try:
                 self._train(cell, work_dir, lock)
                 metrics = self._test('cell', cell, work_dir, lock)
@@ -92,7 +93,8 @@ class CellRunner:
             except (OSError, ValueError, subprocess.CalledProcessError) as error:
                 self.say(f'{cell.name}: failed, {error}; see {work_dir}')
                 return False
-            write_result(cell, self._content(cell, log, metrics), self.result_file(cell))
+            content = {**self._content(cell, log, metrics), 'commit': commit}
+            write_result(cell, content, self.result_file(cell))
             self.say(f'{cell.name}: {self.metric} {metrics[self.metric]:.2f}')
             return True
 
@@ -108,7 +110,12 @@ class CellRunner:
         checkpoint = work_dir / f'iter_{cell.iters}.pth'
         arguments = [work_dir / f'{config}.py', checkpoint, '--work-dir', work_dir / 'test']
         self._call('test', [*arguments, '--out', out], work_dir, lock)
-        return json.loads(out.read_text())
+        metrics = json.loads(out.read_text())
+        if self.metric not in metrics:
+            raise ValueError(
+                f'metric must be one of {sorted(metrics)} that {config}.py has, got {self.metric!r}'
+            )
+        return metrics
 
     def _call(self, tool: str, arguments: Sequence[object], work_dir: Path, lock: int) -> None:
         command = [sys.executable, str(self.tools / f'{tool}.py'), *map(str, arguments)]
@@ -123,7 +130,7 @@ class CellRunner:
             raise ValueError(
                 f'logs must end with iteration {cell.iters}, got {max(log.training, default=0)}'
             )
-        if cell.iters not in log.validation:
+        if self.metric not in log.validation.get(cell.iters, {}):
             use_validation_data(cell_config(cell, self.data_root)).dump(work_dir / 'validation.py')
             log.validation[cell.iters] = self._test('validation', cell, work_dir, lock)
 
@@ -137,7 +144,6 @@ class CellRunner:
             'passes': passes,
             'flops': per_pass * passes,
             'seconds': log.seconds_per_iter * cell.iters,
-            'commit': _commit(self.tools),
             'environment': environment(
                 torch.device('cuda' if torch.cuda.is_available() else 'cpu')
             ),

@@ -1,5 +1,6 @@
 """Cells run once, in processes of their own, whatever is killed, fails or runs beside."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -142,6 +143,13 @@ def test_a_last_validation_that_was_killed_is_made_up_for(runner, tmp_path):
     result = read_result(runner.result_file(cell))
     assert result['metrics'] == {'top1': 40.0}
     assert result['validation'][-2:] == [[18, 28.0], [20, 30.0]]
+
+
+def test_an_unknown_metric_is_a_failure_that_names_the_known(runner, tmp_path):
+    runner, lines = runner
+    cell = make_cell(tmp_path)
+    assert run_cells(dataclasses.replace(runner, metric='mAP'), [cell]) == [cell]
+    assert "metric must be one of ['top1'] that cell.py has, got 'mAP'" in lines[-1]
 
 
 def test_cells_run_side_by_side(runner, tmp_path):
