@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mmst.checkpoints.write import file_sha256
 from mmst.config import use_validation_data
 
 from .cell import Cell, cell_config, changed_settings, read_result, write_result
@@ -99,8 +101,14 @@ class CellRunner:
             return True
 
     def _train(self, cell: Cell, work_dir: Path, lock: int) -> None:
+        file, text = work_dir / 'cell.py', cell_config(cell, self.data_root).pretty_text
+        if file.exists() and file.read_text() != text:
+            raise ValueError(
+                f'an interrupted cell must go on with the config it began with, got another one '
+                f'than {file}; delete its folder, and it begins again'
+            )
         self.say(f'{cell.name}: training of {cell.iters} iterations in {work_dir}')
-        cell_config(cell, self.data_root).dump(work_dir / 'cell.py')
+        file.write_text(text)
         weights = [] if cell.weights is None else ['--weights', cell.weights]
         arguments = ['--work-dir', work_dir, '--seed', cell.seed, '--resume', *weights]
         self._call('train', [work_dir / 'cell.py', *arguments], work_dir, lock)
@@ -144,6 +152,10 @@ class CellRunner:
             'passes': passes,
             'flops': per_pass * passes,
             'seconds': log.seconds_per_iter * cell.iters,
+            'sha256': {
+                'config': sha256(cell_config(cell, None).pretty_text.encode()).hexdigest(),
+                'weights': cell.weights and file_sha256(cell.weights),
+            },
             'environment': environment(
                 torch.device('cuda' if torch.cuda.is_available() else 'cpu')
             ),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mmst.benchmark import Cell, CellRunner, run_cells
+from mmst.benchmark import Cell, CellRunner, cell_config, run_cells
 from mmst.benchmark.cell import read_result
 
 CONFIG = """
@@ -67,6 +68,7 @@ def runner(tmp_path):
     (tools / 'train.py').write_text(TRAIN)
     (tools / 'test.py').write_text(TEST)
     (tmp_path / 'config.py').write_text(CONFIG)
+    (tmp_path / 'w.pth').write_bytes(b'weights')
     lines = []
     made = CellRunner(
         tmp_path / 'results', tmp_path / 'work', tools, None, 'top1', say=lines.append
@@ -76,7 +78,9 @@ def runner(tmp_path):
 
 def make_cell(folder, arm='st', seed=0, **options):
     config = str(folder / 'config.py')
-    return Cell('grid', arm, seed, config, options, 'w.pth', 20, 2, 1000, stimulated=1.0)
+    return Cell(
+        'grid', arm, seed, config, options, str(folder / 'w.pth'), 20, 2, 1000, stimulated=1.0
+    )
 
 
 def calls(runner, cell):
@@ -98,12 +102,18 @@ def test_a_cell_is_trained_and_tested_once(runner, tmp_path):
     assert result['flops'] == 3 * 1000 * 2 * 20 * 1.5
     assert result['seconds'] == 10.0
     assert result['environment']['versions']['mmst']
+    assert result['sha256']['weights'] == hashlib.sha256(b'weights').hexdigest()
+    text = cell_config(cell, None).pretty_text.encode()
+    assert result['sha256']['config'] == hashlib.sha256(text).hexdigest()
     assert 'cpu' in result['environment']['device']
 
     assert run_cells(runner, [cell]) == []
     (call,) = calls(runner, cell)
     work_dir = runner.work_dirs / 'st-3'
-    assert call == f'{work_dir}/cell.py --work-dir {work_dir} --seed 3 --resume --weights w.pth'
+    assert (
+        call
+        == f'{work_dir}/cell.py --work-dir {work_dir} --seed 3 --resume --weights {tmp_path}/w.pth'
+    )
     assert lines[-1] == 'st-3: finished'
 
 
@@ -170,6 +180,16 @@ def test_a_result_of_other_settings_is_refused_by_name(runner, tmp_path):
     run_cells(runner, [make_cell(tmp_path)])
     with pytest.raises(ValueError, match=r"options was \{\}, is \{'act': 'gently'\}; delete it"):
         run_cells(runner, [make_cell(tmp_path, act='gently')])
+
+
+def test_an_interrupted_cell_does_not_go_on_with_another_config(runner, tmp_path):
+    runner, lines = runner
+    cell = make_cell(tmp_path, act='badly')
+    assert run_cells(runner, [cell]) == [cell]
+    (tmp_path / 'config.py').write_text(CONFIG + 'lr = 0.1\n')
+    assert run_cells(runner, [cell]) == [cell]
+    assert 'an interrupted cell must go on with the config it began with' in lines[-1]
+    assert len(calls(runner, cell)) == 1
 
 
 def test_a_damaged_result_is_refused(runner, tmp_path):
