@@ -122,6 +122,21 @@ arms:
 """
 
 
+def test_the_door_writes_tables_and_says_what_is_wrong(run_tool, tmp_path):
+    grid, page = tmp_path / 'grid.yaml', tmp_path / 'page.md'
+    grid.write_text(GRID.format(config='c.py'))
+    page.write_text('<!-- results of grid: begin -->\n<!-- results of grid: end -->\n')
+    with pytest.raises(SystemExit) as stop:
+        run_tool('benchmark', 'table', page, grid, '--results', tmp_path)
+    assert stop.value.code is None
+    assert '| plain | missing | missing | missing | missing | 0 of 1 |' in page.read_text()
+    assert (tmp_path / 'grid.png').exists()
+    with pytest.raises(SystemExit, match=r"FileNotFoundError: config must be .*got 'c\.py'"):
+        run_tool('benchmark', 'run', grid, '--results', tmp_path, '--work-dirs', tmp_path)
+    with pytest.raises(SystemExit, match=r"ValueError: --arms must be of \['plain'\] of grid"):
+        run_tool('benchmark', 'run', grid, '--arms', 'st')
+
+
 def checkpoints(work_dirs):
     return list((work_dirs / 'grid' / 'plain-0').glob('iter_*.pth'))
 
