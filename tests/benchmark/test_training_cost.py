@@ -1,10 +1,13 @@
 """FLOPs of a training, by hand."""
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.structures import DataSample
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.benchmark import TrainingCost, equal_iters, training_cost
 from mmst.benchmark.training_cost import logged_passes
@@ -66,6 +69,17 @@ def test_a_plain_training_is_three_forward_passes_an_image():
     assert cost == TrainingCost(backbone + head, batch_size=4, passes=1.0)
     assert cost.flops(7) == 3 * 7 * 4 * (backbone + head)
     assert cost.flops(7, passes=0.5) == cost.flops(7) / 2
+
+
+def test_a_step_really_counts_so_but_for_the_gradient_of_the_images():
+    cfg = config()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model).train()
+    samples = [DataSample().set_gt_label(index) for index in range(4)]
+    with FlopCounterMode(display=False) as counter:
+        model(torch.randn(4, 3, SIDE, SIDE), samples, mode='loss')['loss'].backward()
+    stem = 4 * convolution(3, 8, 7, SIDE // 2)
+    assert counter.get_total_flops() == training_cost(cfg, (SIDE, SIDE), 1).flops(1) - stem
 
 
 def test_subnets_add_their_expected_share_of_the_backbone():
