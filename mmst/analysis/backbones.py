@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from mmst.core.families import Containers
+from mmst.core.rules import Containers, Rule
 from mmst.core.stages import Family, known_backbones
 
 __all__ = ['EXAMPLES', 'LIBRARIES', 'Example', 'backbone_table', 'replace_table']
@@ -62,35 +62,54 @@ def _torchvision(cls: str, function: str, blocks: tuple[int, ...]) -> Example:
     return Example(f'torchvision.models.{cls}', blocks, {}, f'torchvision.models.{function}')
 
 
-def _timm(cls: str, name: str, blocks: tuple[int, ...]) -> Example:
-    return Example(f'timm.models.{cls}', blocks, {'model_name': name}, 'timm.create_model')
+def _timm(cls: str, name: str, blocks: tuple[int, ...], **arguments: Any) -> Example:
+    arguments = {'model_name': name, **arguments}
+    return Example(f'timm.models.{cls}', blocks, arguments, 'timm.create_model')
 
 
 SWIN, MOBILENET_V2, MOBILENET_V3 = (2, 2, 6, 2), (1, 2, 3, 4, 3, 3, 1), (1, 2, 3, 2, 3)
+EFFICIENTNET = (1, 2, 2, 3, 3, 4, 1)
 
 EXAMPLES = (
     *_openmmlab('mmdet:resnet mmseg:resnet mmpose:resnet mmpretrain:resnet', 'ResNet',
                 (3, 4, 6, 3), depth=50),
     _torchvision('resnet.ResNet', 'resnet50', (3, 4, 6, 3)),
     _timm('resnet.ResNet', 'resnet50', (3, 4, 6, 3)),
+    _timm('resnetv2.ResNetV2', 'resnetv2_18', (2, 2, 2, 2)),
     _torchvision('regnet.RegNet', 'regnet_y_400mf', (1, 3, 6, 6)),
+    _timm('regnet.RegNet', 'regnetx_002', (1, 1, 4, 7)),
     *_openmmlab('mmdet:mobilenet_v2 mmseg:mobilenet_v2 mmpose:mobilenet_v2 mmpretrain:mobilenet_v2',
                 'MobileNetV2', MOBILENET_V2),
     _torchvision('mobilenetv2.MobileNetV2', 'mobilenet_v2', MOBILENET_V2),
     *_openmmlab('mmseg:mobilenet_v3 mmpose:mobilenet_v3 mmpretrain:mobilenet_v3',
                 'MobileNetV3', MOBILENET_V3, arch='small'),
     _torchvision('mobilenetv3.MobileNetV3', 'mobilenet_v3_small', MOBILENET_V3),
+    _timm('mobilenetv3.MobileNetV3', 'mobilenetv3_small_050', (1, 2, 5, 3, 1)),
+    _timm('mobilenetv3.MobileNetV3Features', 'mobilenetv3_small_050', (1, 2, 5, 3, 1),
+          features_only=True),
+    _torchvision('mnasnet.MNASNet', 'mnasnet0_5', (3, 3, 3, 2, 4, 1)),
+    *_openmmlab('mmdet:efficientnet mmpretrain:efficientnet', 'EfficientNet', EFFICIENTNET,
+                arch='b0'),
+    _torchvision('efficientnet.EfficientNet', 'efficientnet_b0', EFFICIENTNET),
+    _timm('efficientnet.EfficientNet', 'efficientnet_b0', EFFICIENTNET),
+    _timm('efficientnet.EfficientNetFeatures', 'efficientnet_b0', EFFICIENTNET,
+          features_only=True),
+    *_openmmlab('mmpretrain:efficientnet_v2', 'EfficientNetV2', (1, 2, 2, 3, 5, 8), arch='b0'),
     *_openmmlab('mmpretrain:vision_transformer', 'VisionTransformer', (12,), arch='deit-tiny'),
     *_openmmlab('mmseg:vit', 'VisionTransformer', (12,), embed_dims=192, num_heads=3),
     _torchvision('vision_transformer.VisionTransformer', 'vit_b_16', (12,)),
     _timm('vision_transformer.VisionTransformer', 'vit_tiny_patch16_224', (12,)),
     *_openmmlab('mmpretrain:beit', 'BEiTViT', (12,), arch='deit-tiny', out_type='avg_featmap'),
     *_openmmlab('mmseg:beit', 'BEiT', (12,), embed_dims=192, num_heads=3),
+    _timm('beit.Beit', 'beit_base_patch16_224', (12,)),
+    _timm('eva.Eva', 'vit_tiny_patch16_dinov3_qkvb', (12,)),
+    _timm('xcit.Xcit', 'xcit_nano_12_p8_224', (12,)),
     *_openmmlab('mmdet:swin mmseg:swin mmpose:swin', 'SwinTransformer', SWIN),
     *_openmmlab('mmpretrain:swin_transformer', 'SwinTransformer', SWIN, arch='tiny'),
     *_openmmlab('mmpretrain:swin_transformer_v2', 'SwinTransformerV2', SWIN, arch='tiny'),
     _torchvision('swin_transformer.SwinTransformer', 'swin_t', SWIN),
     _timm('swin_transformer.SwinTransformer', 'swin_tiny_patch4_window7_224', SWIN),
+    _timm('swin_transformer_v2.SwinTransformerV2', 'swinv2_tiny_window8_256', SWIN),
     *_openmmlab('mmpretrain:convnext', 'ConvNeXt', (2, 2, 6, 2), arch='atto'),
     _torchvision('convnext.ConvNeXt', 'convnext_tiny', (3, 3, 9, 3)),
     _timm('convnext.ConvNeXt', 'convnext_atto', (2, 2, 6, 2)),
@@ -98,6 +117,15 @@ EXAMPLES = (
                 num_layers=[2, 2, 2, 2]),
     *_openmmlab('mmseg:mit', 'MixVisionTransformer', (2, 2, 2, 2), embed_dims=32,
                 num_layers=[2, 2, 2, 2]),
+    _timm('pvt_v2.PyramidVisionTransformerV2', 'pvt_v2_b0', (2, 2, 2, 2)),
+    _timm('metaformer.MetaFormer', 'poolformer_s12', SWIN),
+    _timm('edgenext.EdgeNeXt', 'edgenext_xx_small', (2, 2, 6, 2)),
+    *_openmmlab('mmseg:timm_backbone mmpretrain:timm_backbone', 'TIMMBackbone', EFFICIENTNET,
+                model_name='efficientnet_b0', features_only=True, pretrained=False),
+    _timm('_features.FeatureDictNet', 'resnet18', (2, 2, 2, 2), features_only=True),
+    _timm('_features.FeatureGetterNet', 'vit_tiny_patch16_224', (12,), features_only=True),
+    _timm('_features.FeatureHookNet', 'resnet18', (2, 2, 2, 2), features_only=True,
+          feature_cls='hook'),
 )  # fmt: skip
 
 
@@ -121,10 +149,9 @@ def backbone_table() -> str:
     rows: dict[tuple[str, ...], list[str]] = {}
     for example in EXAMPLES:
         family = known[example.cls]
-        raw = 'yes' if family.additive else 'no'
         cls = example.cls.rpartition('.')[2]
         blocks = ', '.join(map(str, example.blocks))
-        row = (cls, f'`{example.code}`', blocks, _stages_of(family), raw)
+        row = (cls, f'`{example.code}`', blocks, _stages_of(family), _raw_of(family))
         rows.setdefault(row, []).append(example.library)
     titles = ('class', 'library', 'for example', 'blocks per stage', 'stages', 'raw sampling')
     lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
@@ -135,10 +162,19 @@ def backbone_table() -> str:
 
 def _stages_of(family: Family) -> str:
     """Says in words what the stages of a family are."""
+    if not isinstance(family, Rule):
+        return 'Those of the network inside.'
     if not isinstance(family, Containers):
         return 'A stage begins at every block without a shortcut.'
     several = any(wildcard in family.path for wildcard in '*[')
     return 'A stage is a stage of the network.' if several else 'All layers are one stage.'
+
+
+def _raw_of(family: Family) -> str:
+    """Says whether raw sampling is possible."""
+    if not isinstance(family, Rule):
+        return 'as there'
+    return 'yes' if family.additive else 'no'
 
 
 def replace_table(page: str) -> str:

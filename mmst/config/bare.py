@@ -14,6 +14,7 @@ __all__ = [
     'is_stimulative',
     'remove_pretrained',
     'remove_surroundings',
+    'without_checkpoint',
 ]
 
 UNUSED_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -57,11 +58,16 @@ def remove_surroundings(cfg: Config) -> Config:
     return cfg
 
 
+def without_checkpoint(pretrained: Any) -> bool | None:
+    """Value of an argument ``pretrained`` that names no checkpoint; TIMMBackbone's is a bool."""
+    return False if isinstance(pretrained, bool) else None
+
+
 def remove_pretrained(node: Any) -> None:
     """Removes the names of checkpoints wherever they stand in a model's config, in place."""
     if isinstance(node, dict):
         if node.get('pretrained') is not None:
-            node['pretrained'] = None
+            node['pretrained'] = without_checkpoint(node['pretrained'])
         initial = node.get('init_cfg')
         if names_checkpoint(initial):
             node['init_cfg'] = None

@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmst.checkpoints import CONVERT_SCHEME, check_namesake, convert_source, read_source
 
+from .bare import without_checkpoint
 from .fit import (
     build_backbone,
     check_kind,
@@ -51,7 +52,7 @@ def set_weights(cfg: Config, weights: str) -> Config:
         if part.get('init_cfg'):
             part.init_cfg = _without_pretrained(part.init_cfg)
     if backbone.get('pretrained') is not None:
-        backbone.pretrained = None
+        backbone.pretrained = without_checkpoint(backbone.pretrained)
     if weights == 'none':
         _start_from_scratch(cfg, backbone)
         return cfg

@@ -62,7 +62,8 @@ def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
     """Removes the last blocks of each stage for good, in place.
 
     The remaining blocks keep their names, so the state dict is a part of the full network's. Layer
-    numbers (``out_indices``, ``frozen_stages``) keep their meaning too.
+    numbers (``out_indices``, ``frozen_stages``) keep their meaning too, because something without
+    parameters stands in the place of each removed block.
 
     Args:
         backbone: A backbone that :func:`residual_stages` knows.
@@ -72,7 +73,6 @@ def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
         ValueError: ``depths`` does not fit the backbone.
     """
     for block in _skipped(residual_stages(backbone), Subnet(tuple(depths))):
-        # Something in its place: a forward may count layers, for `out_indices` or a last norm.
         setattr(block.parent, block.name, Removed())
 
 

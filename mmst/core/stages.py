@@ -175,8 +175,8 @@ def residual_stages(backbone: nn.Module) -> Stages:
 
 def has_shortcut(block: nn.Module) -> bool | None:
     """Says whether an inverted residual block has a shortcut; None for any other module."""
-    flags = (getattr(block, name, None) for name in SHORTCUT_FLAGS)
-    return next((flag for flag in flags if isinstance(flag, bool)), None)
+    flags = [getattr(block, name, None) for name in SHORTCUT_FLAGS]
+    return False if False in flags else True if True in flags else None
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
@@ -190,10 +190,10 @@ def _family_of(backbone: nn.Module) -> tuple[str, Family]:
         if name in _families:
             return name, _families[name]
     library = names[0].partition('.')[0]
-    known = ', '.join(sorted(name for name in _families if name.startswith(f'{library}.')))
+    known = [name for name in _families if name.startswith(f'{library}.')]
     raise TypeError(
         f'backbone must be of a class whose residual stages are known, got {names[0]}. '
-        f'Known classes of {library}: {known or "none"}. Add yours with '
+        f'Known classes: {", ".join(sorted(known or _families))}. Add yours with '
         '@mmst.core.register_residual_stages(YourBackbone) on a function that returns its stages'
     )
 

@@ -60,9 +60,8 @@ def STBackbone(
             "('mmpretrain.ResNet'), which must be installed"
         )
     known = _argument_names(cls)
-    if known is not None:
-        _check_arguments(cls, known, arguments)
-    if depths is not None and known is not None and 'depths' in known:
+    _check_arguments(cls, known, arguments)
+    if depths is not None and 'depths' in known:
         arguments, depths = dict(arguments, depths=depths), None
     backbone = ROOT_MODELS.build(dict(arguments, type=wraps))
     if depths is not None:
@@ -74,11 +73,17 @@ def STBackbone(
     return backbone
 
 
-def _argument_names(cls: type) -> set[str] | None:
-    """Names of what a class and its parents can be built with; None if it passes any on.
+def _argument_names(cls: type) -> set[str]:
+    """Names of what a class and its parents can be built with."""
+    signatures = [inspect.signature(c.__init__) for c in cls.__mro__ if '__init__' in vars(c)]
+    return {name for signature in signatures for name in signature.parameters} - {'self'}
+
+
+def _passes_any_on(cls: type) -> bool:
+    """Whether a class takes any argument, for something that refuses unknown ones.
 
     ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
-    of ``TIMMBackbone`` go to ``timm.create_model``, which refuses the unknown ones.
+    of ``TIMMBackbone`` go to ``timm.create_model``.
     """
     names: set[str] = set()
     for parent in reversed(cls.__mro__):
@@ -86,13 +91,15 @@ def _argument_names(cls: type) -> set[str] | None:
             continue
         parameters = inspect.signature(parent.__init__).parameters.values()
         if names <= {'init_cfg'} and any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return None
+            return True
         names |= {parameter.name for parameter in parameters} - {'self'}
-    return names
+    return False
 
 
 def _check_arguments(cls: type, known: set[str], arguments: dict[str, Any]) -> None:
     """Tells a misspelt argument of STBackbone from one of the wrapped class."""
+    if _passes_any_on(cls):
+        return
     for name in arguments:
         if name not in known:
             own = set(inspect.signature(STBackbone).parameters) - {'arguments'}

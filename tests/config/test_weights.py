@@ -184,6 +184,17 @@ def test_older_ways_to_name_a_checkpoint_give_way(small, tmp_path):
     assert cfg.model.backbone.init_cfg.checkpoint == str(file)
 
 
+def test_timm_is_told_in_a_bool_to_load_nothing(tmp_path):
+    pytest.importorskip('timm')
+    backbone = {'type': 'mmpretrain.TIMMBackbone', 'model_name': 'resnet18', 'pretrained': True}
+    whole = {**backbone, 'pretrained': False}
+    cfg = set_weights(config(backbone, 'mmpretrain'), 'none')
+    assert cfg.model.backbone.pretrained is False
+    file = save(built(config(whole, 'mmpretrain')).state_dict(), tmp_path / 'timm.pth')
+    cfg = set_weights(config(backbone, 'mmpretrain'), file)
+    assert same(built(cfg), torch.load(file))
+
+
 def test_a_config_without_backbone_is_refused():
     with pytest.raises(ValueError, match=r'needs a config with model\.backbone'):
         set_weights(Config({'model': {'type': BaseModel}}), 'none')

@@ -27,6 +27,7 @@ from mmst.core import (
     prune_to_subnet,
     recalibrate_norm,
     register_residual_stages,
+    residual_stages,
     resize_batch,
     resize_padded_batch,
     sample_images,
@@ -425,7 +426,7 @@ def test_depths_fit_the_network_or_are_refused_before_anything_changes(pair, dep
         assert state(net) == before
         return
     prune_to_subnet(pruned, depths)
-    assert tuple(len(stage) for stage in pruned.stages) == tuple(depths)
+    assert tuple(len(stage) for stage in residual_stages(pruned)) == tuple(depths)
     with active_subnet(net, depths), isolated_norm(net), isolated_norm(pruned):
         assert torch.equal(net(inputs), pruned(inputs))
     assert state(net) == before

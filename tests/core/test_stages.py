@@ -54,6 +54,9 @@ def test_block_that_changes_shape_is_refused():
     [
         ('use_res_connect', False, 'has no shortcut'),
         ('with_res_shortcut', False, 'has no shortcut'),
+        ('with_residual', False, 'has no shortcut'),
+        ('apply_residual', False, 'has no shortcut'),
+        ('has_skip', False, 'has no shortcut'),
         ('stride', 2, 'has stride 2'),
         ('stride', (1, 2), r'has stride \(1, 2\)'),
         ('out_channels', 5, 'has 3 input and 5 output channels'),
@@ -66,6 +69,11 @@ def test_block_that_says_so_is_refused(name, value, message):
     setattr(block, name, value)
     with pytest.raises(ValueError, match=f'block 1 of stage 1 of Tower .* {message}: it changes'):
         residual_stages(Tower(Residual(), block))
+
+
+def test_downsample_branch_that_is_the_identity_is_none():
+    tower = Tower(Residual(nn.Linear(3, 3)), Residual(nn.Identity()))
+    assert len(residual_stages(tower)[0]) == 2
 
 
 def test_backbone_without_blocks_is_refused():

@@ -25,11 +25,13 @@ class Case:
     arguments: dict[str, Any]
     shallow: dict[str, Any] | None = field(default_factory=dict)
     size: int = 64
+    slow: bool = False
 
     @property
     def id(self):
         name = self.arguments.get('model_name', self.name)  # timm's
-        return f'{self.library}-{name.rpartition(".")[2]}'
+        features = '-features' * self.arguments.get('features_only', False)
+        return f'{self.library}-{name.rpartition(".")[2]}{features}'
 
     def build(self, **changes):
         """Builds it in evaluation mode, with residual branches that are not silent."""
@@ -107,10 +109,66 @@ def torchvision_mobilenet(name, full, depths):
     return Case('torchvision', f'torchvision.models.{name}', full, depths, {}, None)
 
 
-def timm_case(name, full, depths, key, size=64, **arguments):
-    arguments = {'model_name': name, key: full if len(full) > 1 else full[0], **arguments}
-    shallow = {key: depths if len(depths) > 1 else depths[0]}
-    return Case('timm', 'timm.create_model', full, depths, arguments, shallow, size)
+def timm_case(name, full, depths, key='', library='timm', slow=False, **arguments):
+    """A model of timm, or of a library's TIMMBackbone; ``key`` is the argument for depths."""
+
+    def value(blocks):
+        return blocks if len(blocks) > 1 else blocks[0]
+
+    arguments = {'model_name': name, **arguments}
+    shallow = {key: value(depths)} if key else None
+    if key:
+        arguments[key] = value(full)
+    function = 'timm.create_model' if library == 'timm' else 'TIMMBackbone'
+    if library != 'timm':
+        arguments['pretrained'] = False
+    return Case(library, function, full, depths, arguments, shallow, slow=slow)
+
+
+def timm_cases():
+    small_v3, lite = (1, 2, 5, 3, 1), (1, 2, 2, 3, 3, 4, 1)
+    v3_depths, lite_depths, regnet = (1, 1, 3, 2, 1), (1, 1, 2, 2, 1, 3, 1), (1, 1, 4, 7)
+    swin = {'img_size': 64, 'window_size': 2, 'embed_dim': 8, 'num_heads': (1, 2, 2, 2)}
+    vit = {'img_size': 64, 'embed_dim': 18}
+    features = {'features_only': True}
+    backbone = {'library': 'mmpretrain', **features}
+    return [
+        timm_case('vit_tiny_patch16_224', (4,), (2,), 'depth', **vit),
+        timm_case('convnext_atto', STAGED, SHALLOW, 'depths', dims=(8, 16, 24, 32)),
+        timm_case('swin_tiny_patch4_window7_224', STAGED, SHALLOW, 'depths', **swin),
+        timm_case('resnet18', (2, 2, 2, 2), (1, 2, 2, 1), 'layers'),
+        timm_case('regnetx_002', regnet, (1, 1, 2, 3)),
+        timm_case('tf_efficientnet_lite0', lite, lite_depths),
+        timm_case('mobilenetv3_small_050', small_v3, v3_depths),
+        timm_case('mobilenetv3_small_050', small_v3, v3_depths, **features),
+        # Taken apart by timm, whole in its FeatureGetterNet, with hooks, of a class of its own.
+        timm_case('resnet18', (2, 2, 2, 2), (1, 2, 2, 1), 'layers', **backbone),
+        timm_case('convnext_atto', STAGED, SHALLOW, 'depths', dims=(8, 16, 24, 32), **features),
+        timm_case('swin_tiny_patch4_window7_224', STAGED, SHALLOW, 'depths', **swin, **features),
+        timm_case('regnetx_002', regnet, (1, 1, 2, 3), library='mmseg', out_indices=(1, 2, 3, 4)),
+        timm_case('vit_tiny_patch16_224', (4,), (2,), **vit, depth=4, out_indices=(1, 3),
+                  **backbone),
+        timm_case('resnet18', (2, 2, 2, 2), (1, 2, 2, 1), feature_cls='hook', **features),
+        timm_case('convnext_atto', STAGED, SHALLOW, 'depths', dims=(8, 16, 24, 32),
+                  feature_cls='hook', **features),
+        timm_case('tf_efficientnet_lite0', lite, lite_depths, out_indices=(1, 2, 4), **backbone),
+        timm_case('tf_efficientnet_lite0', lite, lite_depths, library='mmpretrain'),
+        # A stage with a convolution with a shortcut at its start, fused blocks, attention.
+        timm_case('tf_efficientnetv2_b1', (2, 3, 3, 4, 6, 9), (1, 2, 2, 2, 3, 5), slow=True),
+        timm_case('mobilenetv4_hybrid_medium', (1, 2, 12, 16, 1), (1, 1, 5, 6, 1), slow=True),
+        timm_case('mnasnet_small', (1, 1, 2, 7, 3, 1), (1, 1, 1, 3, 2, 1), slow=True),
+        timm_case('res2net50_26w_4s', (3, 4, 6, 3), (2, 3, 2, 1), slow=True, **features),
+        timm_case('resnetv2_50', (3, 4, 6, 3), (2, 3, 2, 1), slow=True, preact=False,
+                  **features),
+        timm_case('caformer_s18', (3, 3, 9, 3), (1, 2, 3, 2), slow=True, **features),
+        timm_case('pvt_v2_b0', STAGED, SHALLOW, 'depths', slow=True, **features),
+        timm_case('edgenext_xx_small', (2, 2, 6, 2), (1, 2, 3, 1), slow=True, **features),
+        timm_case('swinv2_tiny_window8_256', STAGED, SHALLOW, 'depths', slow=True, **swin),
+        timm_case('beit_base_patch16_224', (4,), (2,), 'depth', slow=True, img_size=64,
+                  embed_dim=24),
+        timm_case('vit_tiny_patch16_dinov3_qkvb', (4,), (2,), 'depth', slow=True, img_size=64),
+        timm_case('xcit_nano_12_p8_224', (4,), (2,), 'depth', slow=True),
+    ]  # fmt: skip
 
 
 def _torchvision_vit():
@@ -150,6 +208,7 @@ def _convnext():
 
 def cases():
     full_v3, depths_v3 = (1, 2, 3, 2, 3), (1, 1, 2, 2, 1)
+    lite = (1, 2, 2, 3, 3, 4, 1)
     beit = {'out_type': 'avg_featmap', 'out_indices': [3]}
     return [
         pretrain_vit('VisionTransformer'),
@@ -179,23 +238,30 @@ def cases():
         mobilenet_v3('mmpose', 'small', full_v3, depths_v3, out_indices=(1, 7, -1)),
         Case('mmpretrain', 'RegNet', (1, 2, 7, 12), (1, 1, 3, 6),
              {'arch': 'regnetx_400mf', 'out_indices': ALL}, None),
+        Case('mmdet', 'EfficientNet', lite[:5], (1, 1, 2, 2, 1),
+             {'arch': 'b0', 'out_indices': (3, 4)}, None),
+        Case('mmpretrain', 'EfficientNet', lite, (1, 1, 2, 2, 1, 3, 1), {'arch': 'b0'}, None),
+        Case('mmpretrain', 'EfficientNet', (1, 2, 4, 5, 4, 2), (1, 1, 2, 3, 2, 1),
+             {'arch': 'es'}, None),
+        Case('mmpretrain', 'EfficientNetV2', (2, 3, 3, 4, 6, 9), (1, 2, 2, 2, 3, 5),
+             {'arch': 'b1'}, None, slow=True),
         _torchvision_vit(),
         _torchvision_swin('SwinTransformer'),
         _torchvision_convnext(),
         torchvision_mobilenet('mobilenet_v2', (1, 2, 3, 4, 3, 3, 1), (1, 1, 2, 3, 1, 3, 1)),
         torchvision_mobilenet('mobilenet_v3_small', full_v3, depths_v3),
         torchvision_mobilenet('regnet_y_400mf', (1, 3, 6, 6), (1, 2, 2, 5)),
-        timm_case('vit_tiny_patch16_224', (4,), (2,), 'depth', img_size=64, embed_dim=18),
-        timm_case('convnext_atto', STAGED, SHALLOW, 'depths', dims=(8, 16, 24, 32)),
-        timm_case('swin_tiny_patch4_window7_224', STAGED, SHALLOW, 'depths', img_size=64,
-                  window_size=2, embed_dim=8, num_heads=(1, 2, 2, 2)),
-        timm_case('resnet18', (2, 2, 2, 2), (1, 2, 2, 1), 'layers'),
+        torchvision_mobilenet('efficientnet_b0', lite, (1, 1, 2, 2, 1, 3, 1)),
+        torchvision_mobilenet('mnasnet0_5', (3, 3, 3, 2, 4, 1), (1, 2, 3, 1, 2, 1)),
+        *timm_cases(),
     ]  # fmt: skip
 
 
 def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
-        metafunc.parametrize('case', cases(), ids=lambda case: case.id)
+        marks = {True: pytest.mark.slow, False: ()}
+        values = [pytest.param(case, id=case.id, marks=marks[case.slow]) for case in cases()]
+        metafunc.parametrize('case', values)
 
 
 @functools.cache

@@ -1,0 +1,136 @@
+"""Rules that say where the residual blocks of a family of backbones are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from .placeholder import Skip
+from .stages import Block, Family, has_shortcut, is_additive, residual_stages
+
+__all__ = ['Containers', 'Parts', 'Rule', 'Shortcuts', 'Wrapper']
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule(Family):
+    """A rule for networks whose blocks all end alike.
+
+    Attributes:
+        additive: Whether blocks end with an addition.
+    """
+
+    additive: bool
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self.additive
+
+
+@dataclass(frozen=True)
+class Containers(Rule):
+    """Each stage is a module whose children are the blocks.
+
+    Attributes:
+        path: Dotted name of these modules, with wildcards: ``'stages.*.blocks'``.
+        without: Children with an attribute of this name are no blocks.
+    """
+
+    path: str
+    without: str = ''
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        containers = [backbone]
+        for pattern in self.path.split('.'):
+            children = [child for parent in containers for child in parent.named_children()]
+            containers = [child for name, child in children if fnmatchcase(name, pattern)]
+        return [
+            [
+                Block(container, name)
+                for name, child in container.named_children()
+                if not (self.without and hasattr(child, self.without))
+            ]
+            for container in containers
+        ]
+
+
+@dataclass(frozen=True)
+class Shortcuts(Rule):
+    """A stage begins at each inverted residual block without a shortcut.
+
+    The blocks are those modules, however deep, that say whether they have one.
+    """
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        stages: list[list[Block]] = []
+        for block in _inverted_residuals(backbone):
+            if not stages or has_shortcut(block.module) is False:
+                stages.append([])
+            stages[-1].append(block)
+        return stages
+
+
+@dataclass(frozen=True)
+class Wrapper(Family):
+    """The stages are those of the network inside, which has a rule of its own.
+
+    Attributes:
+        path: Dotted name of the network.
+    """
+
+    path: str
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        return residual_stages(backbone.get_submodule(self.path))
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return is_additive(backbone.get_submodule(self.path))
+
+
+@dataclass(frozen=True)
+class Parts(Family):
+    """timm's feature nets: the parts of a network, whose Python modules tell the rule.
+
+    Part ``stages.0`` of the network is the child ``stages_0``.
+
+    Attributes:
+        rules: Rules by Python module.
+    """
+
+    rules: Mapping[str, Family]
+
+    def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self._rule(backbone).stages(backbone)
+
+    def is_additive(self, backbone: nn.Module) -> bool:
+        """See :class:`~mmst.core.stages.Family`."""
+        return self._rule(backbone).is_additive(backbone)
+
+    def _rule(self, net: nn.Module) -> Family:
+        if hasattr(net, 'body'):  # a FeatureHookNet may leave the network whole
+            return Wrapper('body')
+        modules = {type(module).__module__ for module in net.modules()} - {type(net).__module__}
+        parts = sorted(name for name in modules if name.startswith('timm.models.'))
+        rules = {self.rules.get(name) for name in parts}
+        rule = rules.pop() if len(rules) == 1 else None
+        if rule is None:
+            raise TypeError(
+                'the residual stages of a timm model with features_only=True must be known: those '
+                f'with parts of {", ".join(self.rules)}; got parts of {", ".join(parts) or "torch"}'
+            )
+        return rule
+
+
+def _inverted_residuals(parent: nn.Module) -> Iterator[Block]:
+    for name, child in parent.named_children():
+        if isinstance(child, Skip) or has_shortcut(child) is not None:
+            yield Block(parent, name)
+        else:
+            yield from _inverted_residuals(child)
