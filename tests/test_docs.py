@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+import mmst
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / 'docs'
 CARD = 'method_cards/stimulative_training.md'
@@ -33,6 +35,21 @@ def test_config_of_the_docs_is_that_of_upstream_plus_st(page, tmp_path):
     assert shipped['default_hooks']['stimulative'].pop('num_subnets') == 1
     assert shipped['default_hooks']['stimulative'].pop('weight') == 1.0
     assert documented == shipped
+
+
+def test_new_style_config_of_the_docs_is_the_same(tmp_path):
+    blocks = re.findall(r'^```py\n(.*?)^```', (DOCS / 'usage.md').read_text(), re.M | re.DOTALL)
+    (tmp_path / 'config.py').write_text(blocks[0])
+    base = 'model = dict(backbone=dict(depth=50))\ndefault_hooks = dict(timer=None)\n'
+    (tmp_path / 'my_faster_rcnn.py').write_text(base)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    assert cfg.model.backbone.type is mmst.STBackbone
+    assert cfg.model.backbone.depth == 50 and cfg.model.backbone.wraps.__name__ == 'ResNet'
+    assert list(cfg.default_hooks) == ['timer', 'stimulative']
+    written = Config.fromstring(cfg.pretty_text, '.py').default_hooks.stimulative
+    shipped = Config.fromfile(ROOT / 'configs' / 'faster_rcnn_r50_st_sgd.py')
+    hook = shipped.default_hooks.stimulative
+    assert written == {key: hook[key] for key in ('type', 'supervision', 'inputs')}
 
 
 def test_method_card_has_the_sections_of_every_card():

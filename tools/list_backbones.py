@@ -1,7 +1,7 @@
-"""Prints the table of the backbones whose blocks can be skipped.
+"""Prints the tables of the backbones whose blocks can be skipped and of those that are refused.
 
-python tools/list_backbones.py                             # prints it
-python tools/list_backbones.py --write docs/backbones.md   # puts it there
+python tools/list_backbones.py                             # prints them
+python tools/list_backbones.py --write docs/backbones.md   # puts them there
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmst.analysis.backbones import backbone_table, replace_table
+from mmst.analysis.backbones import backbone_table, refusal_table, replace_tables
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--write', type=Path, metavar='PAGE', help='page whose table is replaced')
+    parser.add_argument('--write', type=Path, metavar='PAGE', help='page whose tables are replaced')
     args = parser.parse_args()
     if args.write is None:
-        print(backbone_table())
+        print(backbone_table(), refusal_table(), sep='\n\n')
     else:
-        args.write.write_text(replace_table(args.write.read_text()))
+        args.write.write_text(replace_tables(args.write.read_text()))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""The table of known backbones in ``docs/backbones.md``."""
+"""The tables of known and of refused backbones in ``docs/backbones.md``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from mmst.core.refusals import REFUSALS
 from mmst.core.rules import Containers, Rule
 from mmst.core.stages import Family, known_backbones
 
-__all__ = ['EXAMPLES', 'LIBRARIES', 'Example', 'backbone_table', 'replace_table']
+__all__ = [
+    'EXAMPLES',
+    'LIBRARIES',
+    'Example',
+    'backbone_table',
+    'refusal_table',
+    'replace_tables',
+]
 
 LIBRARIES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'torchvision', 'timm')
-BEGIN, END = '<!-- table: begin -->', '<!-- table: end -->'
+MARKS = '<!-- {}: begin -->', '<!-- {}: end -->'
 
 
 class Example(NamedTuple):
@@ -177,13 +185,29 @@ def _raw_of(family: Family) -> str:
     return 'yes' if family.additive else 'no'
 
 
-def replace_table(page: str) -> str:
-    """Puts the table between the marks of a page.
+def refusal_table() -> str:
+    """Formats one row per reason, with the refused classes by their libraries."""
+    rows: dict[str, dict[str, list[str]]] = {}
+    for cls, reason in REFUSALS.items():
+        libraries = rows.setdefault(reason, {}).setdefault(cls.rpartition('.')[2], [])
+        libraries.append(cls.partition('.')[0])
+    lines = ['| class | why |', '|---|---|']
+    for reason, classes in rows.items():
+        names = ', '.join(f'`{cls}` ({", ".join(libs)})' for cls, libs in classes.items())
+        lines.append(f'| {names} | {reason} |')
+    return '\n'.join(lines)
+
+
+def replace_tables(page: str) -> str:
+    """Puts both tables between their marks in a page.
 
     Raises:
-        ValueError: The page has no marks.
+        ValueError: The page has no marks of a table.
     """
-    pattern = re.compile(f'{re.escape(BEGIN)}.*{re.escape(END)}', re.DOTALL)
-    if not pattern.search(page):
-        raise ValueError(f'page must have the lines {BEGIN!r} and {END!r}')
-    return pattern.sub(lambda _: f'{BEGIN}\n{backbone_table()}\n{END}', page)
+    for name, table in (('table', backbone_table()), ('refused', refusal_table())):
+        begin, end = (mark.format(name) for mark in MARKS)
+        pattern = re.compile(f'{re.escape(begin)}.*{re.escape(end)}', re.DOTALL)
+        if not pattern.search(page):
+            raise ValueError(f'page must have the lines {begin!r} and {end!r}')
+        page = pattern.sub(lambda _, text=f'{begin}\n{table}\n{end}': text, page)
+    return page

@@ -12,6 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmst.config import (
     check_training,
     find_stimulative_hook,
+    library_of,
     remove_pretrained,
     remove_surroundings,
     set_seed,
@@ -170,7 +171,7 @@ def _set_image_size(cfg: Config, size_hw: Size) -> None:
         for dataset in datasets(cfg, ('train_dataloader',))
         if dataset.get('pipeline') and str(type_name(dataset.pipeline[-1])).startswith('Pack')
     }
-    if not pipelines or cfg.get('default_scope') == 'mmpose':
+    if not pipelines or library_of(cfg).scope == 'mmpose':
         raise ValueError(
             '--size needs a training pipeline that ends in packing images of any size, as those of '
             'mmdet, mmsegmentation and mmpretrain do; set the size with --cfg-options instead '

@@ -1,9 +1,11 @@
-"""The checkpoint that ``tools/test.py`` evaluates and ``tools/export_subnet.py`` takes apart."""
+"""The checkpoint that a tool evaluates, takes apart, or lets a training start from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
@@ -18,12 +20,12 @@ from mmst.checkpoints import (
     source_of,
 )
 
-from .fit import build_model, check_kind, check_model, read_by_mmengine
+from .fit import build_model, check_kind, check_model, check_start, read_by_mmengine
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
 from .walk import type_name
 
-__all__ = ['set_checkpoint']
+__all__ = ['check_loaded', 'set_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
@@ -62,6 +64,31 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
         check_kind(model.backbone, converted, 'CHECKPOINT', checkpoint)
     check_model(model, content, checkpoint)
     return cfg
+
+
+def check_loaded(cfg: Config, file: str, checkpoint: Any, argument: str) -> None:
+    """Checks that a training starts from weights of its own model.
+
+    Args:
+        cfg: Config of a training.
+        file: A file or URL.
+        checkpoint: What mmengine will read from there.
+        argument: What names it: ``'load_from'``, where heads may differ, or ``'--resume'``.
+
+    Raises:
+        ValueError: The weights are another model's, or there are none.
+    """
+    is_dict = isinstance(checkpoint, Mapping)
+    weights = checkpoint.get('state_dict', checkpoint) if is_dict else checkpoint
+    meta = checkpoint.get('meta') if is_dict else None
+    converted = _as_resnet(source_of(weights, file, meta=meta))
+    model = build_model(cfg)
+    if converted is not None and hasattr(model, 'backbone'):
+        check_kind(model.backbone, converted, argument, file)
+    if argument == 'load_from':
+        check_start(model, checkpoint, file)
+    else:
+        check_model(model, checkpoint, file, argument)
 
 
 def _location(cfg: Config, checkpoint: str) -> str:

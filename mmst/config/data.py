@@ -97,7 +97,7 @@ def _replaced(value: Any, old: str, new: str) -> Any:
             return new + value[len(old) :]
         return value
     if isinstance(value, dict):
-        return type(value)({key: _replaced(own, old, new) for key, own in value.items()})
+        return type(value)({key: _replaced(own, old, new) for key, own in dict.items(value)})
     if isinstance(value, (list, tuple)):
         return type(value)(_replaced(own, old, new) for own in value)
     return value

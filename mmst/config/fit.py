@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -20,11 +24,15 @@ __all__ = [
     'build_model',
     'check_kind',
     'check_model',
+    'check_start',
     'foreign_tensors',
     'misfit',
     'missing_tensors',
     'read_by_mmengine',
 ]
+
+MOST_SHOWN = 10
+"""Names of tensors in a message."""
 
 _STATISTICS = ('running_mean', 'running_var')
 
@@ -110,7 +118,9 @@ def check_kind(
         )
 
 
-def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> None:
+def check_model(
+    model: nn.Module, checkpoint: Mapping[str, Any], file: str, argument: str = 'CHECKPOINT'
+) -> None:
     """Raises ValueError unless a checkpoint fits a whole model; mmengine would only log that.
 
     It fits if it has all parameters and norm statistics of the model, in their shapes, and no
@@ -121,6 +131,7 @@ def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
         model: The model; gets the weights.
         checkpoint: What mmengine would load.
         file: Where it is from.
+        argument: What names the file.
     """
     state_dict = checkpoint.get('state_dict', checkpoint)
     loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
@@ -138,9 +149,64 @@ def check_model(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
         which, names = ('misses', missing) if missing else ('has in excess', foreign)
         problem = f'it {which} {len(names)} tensors (first: {names[0]})'
     raise ValueError(
-        f'CHECKPOINT {file!r} does not fit the {type(model).__name__} of the config: {problem}; '
+        f'{argument} {file!r} does not fit the {type(model).__name__} of the config: {problem}; '
         'give the config that it was trained with'
     )
+
+
+def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> None:
+    """Raises ValueError if a run with ``load_from`` would begin with another model's weights.
+
+    Heads may differ, as where a detector is fine-tuned for other classes: what stays random is
+    logged as a warning. The backbone (in a model that has none: all of it) may not: it must get at
+    least half of its weights.
+
+    Args:
+        model: The model; gets the weights.
+        checkpoint: What mmengine would load.
+        file: Where it is from.
+    """
+    necessary = _necessary(model)
+    own = dict(model.named_parameters()) | dict(model.named_buffers())
+    sizes = {name: own[name].numel() for name in sorted(necessary & own.keys())}
+    left = [name for name in sizes if name in _left_empty(model, own, checkpoint)]
+    backbone = [name for name in sizes if 'backbone' in name.split('.')]
+    part = backbone or list(sizes)
+    unfilled = [name for name in part if name in left]
+    missing = sum(sizes[name] for name in unfilled) / sum(sizes[name] for name in part)
+    if missing > 0.5:
+        raise ValueError(
+            f'load_from {file!r} is of another model: it would leave {missing:.0%} of the '
+            f'{"backbone" if backbone else type(model).__name__} of the config random (first: '
+            f'{unfilled[0]}); give a checkpoint of this model, or start the backbone alone: '
+            '--weights FILE'
+        )
+    if left:
+        shown = ', '.join(left[:MOST_SHOWN]) + (', ...' if len(left) > MOST_SHOWN else '')
+        print_log(
+            f'load_from {file!r} leaves {len(left)} of {len(sizes)} tensors of the '
+            f'{type(model).__name__} of the config random, which it lacks or has in other shapes: '
+            f'{shown}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _left_empty(
+    model: nn.Module, own: Mapping[str, Tensor], checkpoint: Mapping[str, Any]
+) -> set[str]:
+    """Names of a model's tensors that mmengine would not load from a checkpoint.
+
+    Layers and models rename and resize what they load, so this is tried and not compared.
+    """
+    tensors = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
+    for tensor in tensors.values():
+        tensor.data.fill_(torch.nan)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
+    loaded._metadata = getattr(state_dict, '_metadata', {})
+    load_state_dict(model, loaded, strict=False, logger='silent')
+    return {name for name, tensor in tensors.items() if tensor.numel() and tensor.isnan().all()}
 
 
 def _has_blocks(backbone: nn.Module, converted: ConvertedCheckpoint) -> bool:

@@ -6,7 +6,7 @@ import datetime
 import os
 
 import torch.distributed
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -69,7 +69,7 @@ def _start_on_cpu(cfg: Config) -> None:
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
-    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+    cfg.model_wrapper_cfg = ConfigDict(wrapper, device_ids=None)
     if not torch.distributed.is_initialized():
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=timeout))

@@ -2,19 +2,21 @@
 
 Their configs rely on it: mmpretrain's datasets need a collate function that its script adds, and
 old configs of mmpose keep the preprocessor at the top level. Which library a config is for is told
-by its ``default_scope``; a config of plain mmengine gets none of this.
+by its ``default_scope``, in a new-style config, which has none, by the class of its model or of its
+datasets; a config of plain mmengine gets none of this.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import LOADERS, datasets, transforms, type_name
+from .walk import LOADERS, datasets, leaf_datasets, scope_of, transforms, type_name, unbuilt_type
 
 __all__ = ['LIBRARIES', 'Library', 'apply_library_defaults', 'library_of']
 
@@ -42,7 +44,7 @@ class Library:
 LIBRARIES = {
     library.scope: library
     for library in (
-        Library('mmdet', 'det', show_dir_option='test_out_dir', dump_metric='DumpDetResults'),
+        Library('mmdet', 'det', show_dir_option='test_out_dir', dump_metric='mmdet.DumpDetResults'),
         Library('mmseg', 'seg', show_dir_option='save_dir'),
         Library('mmpose', 'pose', draw_option='enable'),
         Library('mmpretrain', 'cls', draw_option='enable'),
@@ -61,7 +63,7 @@ def library_of(cfg: Config) -> Library:
         ImportError: It is not installed.
         ValueError: ``default_scope`` names something that mmst does not know.
     """
-    scope = cfg.get('default_scope') or PLAIN.scope
+    scope = cfg.get('default_scope') or _scope_of_types(cfg)
     if scope == PLAIN.scope:
         return PLAIN
     if scope not in LIBRARIES:
@@ -76,6 +78,18 @@ def library_of(cfg: Config) -> Library:
             f'pip install -e ".[{library.extra}]" (mmcv and mmpose: see docs/install.md)'
         )
     return library
+
+
+def _scope_of_types(cfg: Config) -> str:
+    for node in (cfg.get('model') or {}, *leaf_datasets(cfg)):
+        scope = scope_of(unbuilt_type(node) or '', PLAIN.scope)
+        if scope in LIBRARIES:
+            return scope
+        # A user's own class is for the library that it derives from.
+        for parent in inspect.getmro(node.type) if inspect.isclass(node.get('type')) else ():
+            if scope_of(parent, PLAIN.scope) in LIBRARIES:
+                return scope_of(parent, PLAIN.scope)
+    return PLAIN.scope
 
 
 def apply_library_defaults(

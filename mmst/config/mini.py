@@ -154,6 +154,8 @@ def apply_mini(
     missing = [
         name for name in ('train_dataloader', 'train_cfg', 'optim_wrapper') if not cfg.get(name)
     ]
+    if not missing and not cfg.optim_wrapper.get('optimizer'):
+        missing = ['optim_wrapper.optimizer']
     if missing:
         raise ValueError(
             f'--mini needs {", ".join(missing)} in the config, got none; leave --mini out, and use '

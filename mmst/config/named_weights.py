@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmengine.config import ConfigDict
 
-from .walk import type_name
+from .walk import short_name, type_name
 
 __all__ = ['NAMED_WEIGHTS', 'NamedWeights', 'check_plain_resnet50']
 
@@ -48,10 +48,10 @@ NAMED_WEIGHTS = {
 
 def check_plain_resnet50(backbone: ConfigDict, name: str) -> None:
     """Raises ValueError unless a backbone's config is that of the named weights."""
-    kind = backbone.wraps if type_name(backbone) == 'STBackbone' else type_name(backbone)
+    wraps = backbone.wraps if type_name(backbone) == 'STBackbone' else backbone.type
     depth = backbone.get('depth', 50)
     style = backbone.get('style', 'pytorch')
-    found = (kind.rsplit('.', 1)[-1], depth, style)
+    found = (short_name(wraps), depth, style)
     if found != ('ResNet', 50, 'pytorch'):
         raise ValueError(
             f"--weights {name} is for a backbone of type ResNet, depth 50, style 'pytorch', got "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import (
@@ -26,14 +27,30 @@ __all__ = [
 
 
 def load_config(file: str) -> Config:
-    """Reads a config file.
+    """Reads a config file, also one of mmengine's new style (``with read_base():``).
+
+    ``PretrainedInit`` in the model becomes ``'Pretrained'``, with which OpenMMLab's backbones
+    compare: by the class, ResNets would set the last norm weight of each loaded block to 0; by the
+    class's path, which mmengine writes to files, layers would be initialised after loading.
 
     Raises:
         FileNotFoundError: There is no such file.
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f'config must be an existing file, got {file!r}')
-    return Config.fromfile(file)
+    cfg = Config.fromfile(file)
+    _name_pretrained(cfg.get('model'))
+    return cfg
+
+
+def _name_pretrained(node: Any) -> None:
+    if isinstance(node, dict):
+        if type_name(node) == 'PretrainedInit':
+            node['type'] = 'Pretrained'
+        node = list(dict.values(node))
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            _name_pretrained(value)
 
 
 def set_work_dir(cfg: Config, work_dir: str | None, config_file: str) -> Config:

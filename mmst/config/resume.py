@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, find_latest_checkpoint
 
-from mmst.checkpoints import load_checkpoint
+from mmst.checkpoints import load_checkpoint, safe_loading
+
+from .checkpoint import check_loaded
 
 __all__ = ['check_checkpoint', 'make_resumable', 'set_resume']
 
@@ -59,33 +61,42 @@ def make_resumable(cfg: Config) -> Config:
 
 
 def check_checkpoint(cfg: Config) -> None:
-    """Reads the local checkpoint that a run of this config will start from, if there is one.
+    """Reads the checkpoint that a run of this config will start from, if there is one.
 
     A resumed run without a seed in its config takes the interrupted run's, in place: mmengine
     shuffles the data before it reads the checkpoint.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: It is damaged, or not trusted. For a damaged last checkpoint the error names
-            the newest readable one before it.
+        ValueError: It is damaged, not trusted, or of another model. For a damaged last checkpoint
+            the error names the newest readable one before it.
     """
     resume = cfg.get('resume')
     file = cfg.get('load_from')
     automatic = file is None
     if automatic and resume and (Path(cfg.work_dir) / 'last_checkpoint').is_file():
         file = find_latest_checkpoint(cfg.work_dir)
-    if file is None or '://' in file:
+    if file is None:
         return
     try:
-        checkpoint = load_checkpoint(file, verify=bool(resume))
+        checkpoint = _read(file, verify=bool(resume))
     except (ValueError, FileNotFoundError) as error:
         if not resume:
             raise
         folder = Path(cfg.work_dir) if automatic else Path(file).parent
         source = f' (from {folder / "last_checkpoint"})' if automatic else ''
         raise type(error)(f'{error}{source}; {_advice(Path(file), folder)}') from None
+    if cfg.get('model'):
+        check_loaded(cfg, file, checkpoint, '--resume' if resume else 'load_from')
     if resume:
         _take_seed(cfg, checkpoint)
+
+
+def _read(file: str, verify: bool) -> Any:
+    if '://' not in file:
+        return load_checkpoint(file, verify=verify)
+    with safe_loading(file):
+        return CheckpointLoader.load_checkpoint(file, map_location='cpu')
 
 
 def _take_seed(cfg: Config, checkpoint: Any) -> None:

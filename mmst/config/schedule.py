@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from .schedulers import Scale, scale_schedulers
 from .walk import type_name
 
 __all__ = ['set_max_iters']
 
 LOG_LINES = 20
 """A run logs at least this often, if it has as many iterations."""
-
-_COUNTS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters')
-_LISTS_OF_COUNTS = ('milestones', 'periods')
-_HORIZONS = ('total_steps', 'T_max', 'step_size', *_LISTS_OF_COUNTS)
 
 
 def set_max_iters(cfg: Config, max_iters: int) -> Config:
@@ -30,7 +25,9 @@ def set_max_iters(cfg: Config, max_iters: int) -> Config:
     * Whatever ``param_scheduler`` counts in the unit of T is multiplied by N / T: milestones stay
       where they were relative to the end.
     * What an epoch-based schedule counts in iterations is its warm-up. That keeps its length, but
-      takes at most N // 10 iterations, and is dropped where that is none.
+      takes at most N // 10 iterations.
+    * A warm-up that has less than two iterations left is dropped, and a decay gets as many as it
+      needs to arrive: the rest of the run has the value that it has in the whole schedule.
     * Logs are counted in iterations, with at least 20 lines.
     * ``DefaultSampler`` becomes ``InfiniteSampler``: the same shuffling, no pause between epochs.
     * The starts of ``EMAHook`` and ``mmst.StimulativeHook`` follow the same rule. Other hooks that
@@ -48,9 +45,9 @@ def set_max_iters(cfg: Config, max_iters: int) -> Config:
     """
     if max_iters < 1:
         raise ValueError(f'--max-iters must be at least 1, got {max_iters}')
-    scale = _Scale.of(cfg.get('train_cfg'), max_iters)
+    scale = _scale(cfg.get('train_cfg'), max_iters)
     if cfg.get('param_scheduler') is not None:
-        cfg.param_scheduler = _scaled_schedulers(cfg.param_scheduler, scale)
+        cfg.param_scheduler = scale_schedulers(cfg.param_scheduler, scale)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
     _set_hooks(cfg, scale)
     _set_log_processor(cfg)
@@ -58,98 +55,26 @@ def set_max_iters(cfg: Config, max_iters: int) -> Config:
     return cfg
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """How counts of the old schedule map to iterations of the new one."""
-
-    new: int
-    old: int
-    by_epoch: bool
-
-    @classmethod
-    def of(cls, train_cfg: ConfigDict | None, max_iters: int) -> _Scale:
-        if train_cfg is None:
-            raise ValueError(
-                '--max-iters needs a config with train_cfg, got none; use a training config'
-            )
-        loop = type_name(train_cfg)
-        if loop not in (None, 'EpochBasedTrainLoop', 'IterBasedTrainLoop'):
-            raise ValueError(
-                f'--max-iters cannot replace the training loop {loop!r}; shorten it with '
-                '--cfg-options train_cfg.…'
-            )
-        for name, by_epoch in (('max_epochs', True), ('max_iters', False)):
-            if train_cfg.get(name) is not None:
-                return cls(max_iters, train_cfg[name], by_epoch)
+def _scale(train_cfg: ConfigDict | None, max_iters: int) -> Scale:
+    if train_cfg is None:
         raise ValueError(
-            f'--max-iters needs max_epochs or max_iters in train_cfg, got {dict(train_cfg)}'
+            '--max-iters needs a config with train_cfg, got none; use a training config'
         )
-
-    def apply(self, count: int, by_epoch: bool) -> int:
-        if by_epoch == self.by_epoch:
-            return round(count * self.new / self.old)
-        return min(count, self.new // 10)
-
-
-def _scaled_schedulers(schedulers: Any, scale: _Scale) -> Any:
-    """Schedulers of one optimiser (a config or a list), or a dict of those of several."""
-    if isinstance(schedulers, dict) and 'type' not in schedulers:
-        return {name: _scaled_schedulers(own, scale) for name, own in schedulers.items()}
-    if isinstance(schedulers, dict):
-        schedulers = [schedulers]
-    scaled = (_scaled_scheduler(scheduler, scale) for scheduler in schedulers)
-    return [scheduler for scheduler in scaled if scheduler is not None]
-
-
-def _scaled_scheduler(scheduler: ConfigDict, scale: _Scale) -> ConfigDict | None:
-    """Returns a new config of the scheduler, or None if it has no iteration left."""
-    new = ConfigDict(scheduler)
-    if 'ReduceOnPlateau' in str(type_name(new)):
-        return new  # It is driven by validations.
-    by_epoch = new.pop('by_epoch', True)
-    new.pop('convert_to_iter_based', None)
-    new.by_epoch = False
-    if by_epoch and not scale.by_epoch:
+    loop = type_name(train_cfg)
+    if loop not in (None, 'EpochBasedTrainLoop', 'IterBasedTrainLoop'):
         raise ValueError(
-            f'param_scheduler {type_name(new)} counts epochs in an iteration-based schedule, where '
-            'it never steps; set its by_epoch=False'
+            f'--max-iters cannot replace the training loop {loop!r}; shorten it with '
+            '--cfg-options train_cfg.…'
         )
-    if not by_epoch and scale.by_epoch and any(name in new for name in _HORIZONS):
-        scale, by_epoch = _Scale(scale.new, _horizon(new), by_epoch=False), False
-    for name in _COUNTS:
-        if new.get(name) is not None:
-            new[name] = scale.apply(new[name], by_epoch)
-    for name in _LISTS_OF_COUNTS:
-        if name in new:
-            new[name] = [max(1, scale.apply(count, by_epoch)) for count in new[name]]
-    for name in ('T_max', 'step_size', 'total_steps', 'total_iters'):
-        if new.get(name) is not None:
-            new[name] = max(1, new[name])
-    if 'Exponential' in str(type_name(new)) and by_epoch == scale.by_epoch:
-        new.gamma = new.gamma ** (scale.old / scale.new)
-    empty = new.get('end') is not None and new.end <= new.get('begin', 0)
-    return None if empty else new
-
-
-def _horizon(scheduler: ConfigDict) -> int:
-    """Iterations after which a scheduler that is no warm-up has done its work."""
-    begin = scheduler.get('begin', 0)
-    if scheduler.get('end') is not None:
-        return scheduler.end
-    if 'milestones' in scheduler:
-        return max(scheduler.milestones) + begin
-    if 'periods' in scheduler:
-        return sum(scheduler.periods) + begin
-    for name in ('total_steps', 'T_max'):
-        if name in scheduler:
-            return scheduler[name] + begin
+    for name, by_epoch in (('max_epochs', True), ('max_iters', False)):
+        if train_cfg.get(name) is not None:
+            return Scale(max_iters, train_cfg[name], by_epoch)
     raise ValueError(
-        f'--max-iters cannot tell how long param_scheduler {type_name(scheduler)} is meant to '
-        'last; give it an end in --cfg-options, or count it in epochs'
+        f'--max-iters needs max_epochs or max_iters in train_cfg, got {dict(train_cfg)}'
     )
 
 
-def _set_hooks(cfg: Config, scale: _Scale) -> None:
+def _set_hooks(cfg: Config, scale: Scale) -> None:
     hooks = ConfigDict(cfg.get('default_hooks') or {})
     checkpoint = ConfigDict(hooks.get('checkpoint') or dict(type='CheckpointHook'))
     checkpoint.pop('save_begin', None)
@@ -169,7 +94,7 @@ def _hooks(cfg: Config) -> Iterator[ConfigDict]:
             yield hook
 
 
-def _set_hook_start(hook: ConfigDict, scale: _Scale) -> None:
+def _set_hook_start(hook: ConfigDict, scale: Scale) -> None:
     if type_name(hook) == 'EMAHook':
         for name, by_epoch in (('begin_iter', False), ('begin_epoch', True)):
             if hook.get(name):

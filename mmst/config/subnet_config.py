@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from .bare import is_stimulative, remove_pretrained
-from .walk import scoped_type_name, type_name
+from .walk import type_name, type_path, unbuilt_type
 
 __all__ = ['make_subnet_config', 'use_validation_data']
 
@@ -36,7 +36,7 @@ def make_subnet_config(cfg: Config, depths: Sequence[int], checkpoint: str) -> C
             f'config must have model.backbone to take a subnet of it, got {backbone!r}; give the '
             'config that the checkpoint was trained with'
         )
-    _make_shallow(backbone, depths, exported.get('default_scope') or 'mmengine')
+    _make_shallow(backbone, depths)
     remove_pretrained(exported.model)
     _remove_hook(exported)
     _import_mmst(exported)
@@ -65,12 +65,9 @@ def use_validation_data(cfg: Config) -> Config:
     return cfg
 
 
-def _make_shallow(backbone: ConfigDict, depths: Sequence[int], default_scope: str) -> None:
+def _make_shallow(backbone: ConfigDict, depths: Sequence[int]) -> None:
     if type_name(backbone) != 'STBackbone':
-        kind = backbone.type
-        backbone.wraps = (
-            kind if isinstance(kind, str) else scoped_type_name(backbone, default_scope)
-        )
+        backbone.wraps = type_path(unbuilt_type(backbone))
         backbone.type = 'mmst.STBackbone'
     for name in ('choices', 'rule'):
         backbone.pop(name, None)

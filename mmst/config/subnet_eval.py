@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmst.core import active_subnet, recalibrate_norm, residual_stages
+from mmst.core.norm import learning_norm_layers
 from mmst.core.space import DepthSpace
 from mmst.engine.random_state import private_random_state
 
@@ -175,10 +176,7 @@ def _has_live_norm(model: nn.Module) -> bool:
     """Tells whether training would update norm statistics (not with ``norm_eval``)."""
     modes = {module: module.training for module in model.modules()}
     model.train()
-    live = any(
-        module.training and getattr(module, 'running_mean', None) is not None
-        for module in model.modules()
-    )
+    live = any(layer.training for layer in learning_norm_layers(model))
     for module, mode in modes.items():
         module.training = mode
     return live

@@ -80,7 +80,7 @@ def enable_tta(cfg: Config) -> Config:
             'them'
         )
     leaf.pipeline = cfg.tta_pipeline
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.model = ConfigDict(cfg.tta_model, module=cfg.model)
     return cfg
 
 
@@ -154,14 +154,14 @@ def set_output(
 def _default_tta(scope: str, pipeline: Any) -> dict[str, Any]:
     if scope not in ('mmdet', 'mmpretrain'):
         return {}
-    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+    flips = [dict(type=f'{scope}.RandomFlip', prob=prob) for prob in (1.0, 0.0)]
     pack = copy.deepcopy(pipeline[-1])
     if scope == 'mmpretrain':
         model = dict(type='mmpretrain.AverageClsScoreTTA')
     else:
         nms = dict(type='nms', iou_threshold=0.5)
-        model = dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
+        model = dict(type='mmdet.DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
         keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip')
-        pack = dict(type='PackDetInputs', meta_keys=(*keys, 'flip_direction'))
+        pack = dict(type='mmdet.PackDetInputs', meta_keys=(*keys, 'flip_direction'))
     augment = dict(type='TestTimeAug', transforms=[flips, [pack]])
     return {'tta_model': model, 'tta_pipeline': [*copy.deepcopy(pipeline[:-1]), augment]}

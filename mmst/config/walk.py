@@ -1,4 +1,10 @@
-"""Finding what a config says, wherever it is nested."""
+"""Finding what a config says, wherever it is nested.
+
+A type is a name, or in mmengine's new-style configs (``with read_base():``) a class or a function.
+mmengine keeps those unimported inside the config, so that it can write them to a file, and imports
+them on access. Whoever makes a new dict of an old one must not access them: ``dict.items``,
+``ConfigDict(old)`` and changes in place do not, ``dict(old)`` and ``old.items()`` do.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +12,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.config.lazy import LazyAttr, LazyObject
 
 __all__ = [
     'LOADERS',
     'datasets',
     'leaf_datasets',
     'names_checkpoint',
+    'scope_of',
     'scoped_type_name',
+    'short_name',
     'transforms',
     'type_name',
+    'type_path',
+    'unbuilt_type',
 ]
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -22,11 +33,13 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def type_name(node: ConfigDict) -> str | None:
     """Class name of a config entry, without the scope: ``'mmdet.CocoDataset'`` is CocoDataset."""
-    kind = node.get('type')
-    if kind is None:
-        return None
-    name = kind if isinstance(kind, str) else kind.__name__
-    return name.rsplit('.', 1)[-1]
+    kind = unbuilt_type(node)
+    return None if kind is None else short_name(kind)
+
+
+def short_name(kind: Any) -> str:
+    """Name of a type: ``'ResNet'`` for the class, ``'mmdet.ResNet'``, its path, or ``'ResNet'``."""
+    return type_path(kind).rsplit('.', 1)[-1]
 
 
 def names_checkpoint(init_cfg: Any) -> bool:
@@ -38,10 +51,27 @@ def names_checkpoint(init_cfg: Any) -> bool:
 
 def scoped_type_name(node: ConfigDict, default_scope: str) -> str:
     """Class name of a config entry with the library that it is of: ``'mmdet.CocoDataset'``."""
-    kind = node.get('type')
-    path = f'{kind.__module__}.{kind.__name__}' if isinstance(kind, type) else str(kind)
-    scope = path.split('.')[0] if '.' in path else default_scope
-    return f'{scope}.{type_name(node)}'
+    return f'{scope_of(unbuilt_type(node), default_scope)}.{type_name(node)}'
+
+
+def type_path(kind: Any) -> str:
+    """What a file of a config says for a type: a name as it is, a class by its path."""
+    if isinstance(kind, str):
+        return kind
+    if isinstance(kind, (LazyObject, LazyAttr)):
+        return f'{kind.module}.{kind}'
+    return f'{kind.__module__}.{kind.__qualname__}' if hasattr(kind, '__qualname__') else str(kind)
+
+
+def scope_of(kind: Any, default_scope: str) -> str:
+    """The library that a type is of: ``'mmdet'`` for its class CocoDataset."""
+    path = type_path(kind)
+    return path.split('.')[0] if '.' in path else default_scope
+
+
+def unbuilt_type(node: dict[str, Any]) -> Any:
+    """Returns a config entry's type without importing it."""
+    return dict.get(node, 'type')
 
 
 def datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[ConfigDict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,20 @@ def _start_from_scratch(cfg: Config, backbone: ConfigDict) -> None:
     if 'norm_cfg' in backbone and not backbone.norm_cfg.get('requires_grad', True):
         backbone.norm_cfg.requires_grad = True
     built = build_backbone(cfg, backbone)
-    for name, live in (('frozen_stages', -1), ('norm_eval', False)):
+    # Without a frozen stage is -1 in ResNets, 0 in EfficientNets: the default.
+    unfrozen = _default(type(built), 'frozen_stages')
+    for name, live in (('frozen_stages', unfrozen), ('norm_eval', False)):
         if getattr(built, name, live) != live:
             backbone[name] = live
+
+
+def _default(cls: type, argument: str) -> Any:
+    """Default of an argument of a class, or of the first of its parents that has it."""
+    for parent in cls.__mro__:
+        parameter = inspect.signature(parent.__init__).parameters.get(argument)
+        if parameter is not None:
+            return parameter.default
+    return None
 
 
 def _without_pretrained(init_cfg: Any) -> list[Any] | None:

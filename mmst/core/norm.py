@@ -6,6 +6,7 @@ running statistics would spoil the main network's evaluation.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .copies import preserved
 
-__all__ = ['isolated_norm', 'recalibrate_norm']
+__all__ = ['isolated_norm', 'learning_norm_layers', 'recalibrate_norm']
 
 STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 
@@ -58,6 +59,8 @@ def recalibrate_norm(
 
     Use it inside :func:`~mmst.core.active_subnet` to evaluate or export a subnet. Running
     statistics become the cumulative average over the batches; on exit everything is restored.
+    Layers that keep theirs in training too (``FrozenBatchNorm2d``), and those that the batches do
+    not reach, are left alone.
 
     Args:
         model: The network, in the state in which it will be evaluated.
@@ -65,34 +68,72 @@ def recalibrate_norm(
         forward: Runs the network on one batch. Defaults to ``model(batch)``.
 
     Raises:
-        ValueError: There is no batch, or no layer with running statistics.
+        ValueError: There is no batch, or no layer whose running statistics training changes.
     """
-    layers = _tracking_layers(model)
-    if not layers:
-        raise ValueError('model must have a norm layer with running statistics, got none')
     training = {module: module.training for module in model.modules()}
+    layers = learning_norm_layers(model)
     momentum = [layer.momentum for layer in layers]
     saved = [(buffer, buffer.clone()) for layer in layers for buffer in _statistics(layer).values()]
+    averages = []
     try:
+        if not layers:
+            raise ValueError(
+                'model must have a norm layer whose running statistics change in training, got '
+                'none: there is nothing to recalibrate'
+            )
         for module in training:
             module.training = False
         for layer in layers:
             layer.training = True
-            layer.momentum = None
-            _reset(layer)
+        averages = [_average_over_calls(layer) for layer in layers]
         _run(forward or model, batches)
-        for layer in layers:
-            layer.training = False
         for layer, value in zip(layers, momentum, strict=True):
+            layer.training = False
             layer.momentum = value
         yield
     finally:
+        for average in averages:
+            average.remove()
         for module, mode in training.items():
             module.training = mode
         for layer, value in zip(layers, momentum, strict=True):
             layer.momentum = value
         for buffer, copy in saved:
             buffer.copy_(copy)
+
+
+def learning_norm_layers(model: nn.Module) -> list[Any]:
+    """Finds the norm layers whose running statistics change when they are in training mode.
+
+    Frozen ones have no momentum, or refuse that mode. Modes are as before.
+    """
+    layers = [layer for layer in _tracking_layers(model) if hasattr(layer, 'momentum')]
+    return [layer for layer in layers if _can_train(layer)]
+
+
+def _can_train(layer: nn.Module) -> bool:
+    modes = {module: module.training for module in layer.modules()}
+    layer.train()
+    can_train = layer.training
+    for module, mode in modes.items():
+        module.training = mode
+    return can_train
+
+
+def _average_over_calls(layer: Any) -> Any:
+    """Makes a layer in training mode average its statistics over all calls, until removed.
+
+    ``momentum=None`` would do so in BatchNorm, but InstanceNorm would record nothing.
+    """
+    calls = itertools.count(1)
+
+    def before(layer: Any, _inputs: Any) -> None:
+        call = next(calls)
+        if call == 1:
+            _reset(layer)
+        layer.momentum = 1 / call
+
+    return layer.register_forward_pre_hook(before)
 
 
 @torch.no_grad()

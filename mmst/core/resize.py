@@ -27,10 +27,14 @@ def sample_size(
 ) -> Size:
     """Draws the size of a subnet's input.
 
-    The shorter side is a uniform integer in ``[int(min_ratio * s), s]``, s being the shorter side
+    The shorter side is a uniform integer in ``[int(min_ratio * s), s]``, at least 1, s being that
     of the main network's input; the aspect ratio is kept. The draw depends on nothing but the
     arguments: a resumed run repeats it, and ranks whose batches differ in size draw the same ratio,
     up to rounding.
+
+    An input without a multiple of ``size_divisor`` in that range keeps its size: the main network
+    takes it, and it is no further size for which a kernel is chosen. :func:`smallest_size` tells
+    before whether there is one, and :func:`lies_on_lattice` after.
 
     Args:
         size_hw: Size of the main network's input.
@@ -42,36 +46,46 @@ def sample_size(
             sizes, for which kernels are chosen and memory is cached.
 
     Raises:
-        ValueError: ``min_ratio`` or ``size_divisor`` is out of range, the smallest size rounds to
-            nothing, or there is no multiple of ``size_divisor`` between it and the main network's.
+        ValueError: ``min_ratio`` or ``size_divisor`` is out of range.
     """
-    sides = _shorter_sides(size_hw, min_ratio, size_divisor)
+    sides = _shorter_sides(size_hw, min_ratio, size_divisor) or [min(size_hw)]
     position = random.Random(f'mmst.size:{seed}:{step}:{index}').random()
     return scale_size(size_hw, sides[int(position * len(sides))] / min(size_hw))
 
 
 def smallest_size(size_hw: Size, min_ratio: float, size_divisor: int = 1) -> Size:
-    """Smallest size that :func:`sample_size` can draw; same arguments and errors."""
-    return scale_size(size_hw, _shorter_sides(size_hw, min_ratio, size_divisor)[0] / min(size_hw))
+    """Smallest size that :func:`sample_size` draws for inputs of a size, with the same arguments.
 
-
-def _shorter_sides(size_hw: Size, min_ratio: float, size_divisor: int) -> range:
-    check_min_ratio(min_ratio)
-    check_size_divisor(size_divisor)
-    shorter = min(size_hw)
+    Raises:
+        ValueError: ``min_ratio`` or ``size_divisor`` is out of range, the smallest size rounds to
+            nothing, or there is no multiple of ``size_divisor`` between it and the main network's.
+    """
+    sides, shorter = _shorter_sides(size_hw, min_ratio, size_divisor), min(size_hw)
     smallest = int(min_ratio * shorter)
     if smallest < 1:
         raise ValueError(
             f'min_ratio times the shorter side must be at least one pixel, got {min_ratio} * '
             f'{shorter} for an input of {tuple(size_hw)}; use larger inputs or a larger min_ratio'
         )
-    sides = range(-(-smallest // size_divisor) * size_divisor, shorter + 1, size_divisor)
     if not sides:
         raise ValueError(
             'size_divisor must have a multiple between the smallest and the full size, got '
             f'{size_divisor} for shorter sides of {smallest} to {shorter}; make it smaller'
         )
-    return sides
+    return scale_size(size_hw, sides[0] / shorter)
+
+
+def lies_on_lattice(size_hw: Size, size_divisor: int) -> bool:
+    """Tells whether a size of :func:`sample_size` is a multiple, and not just the input's own."""
+    return min(size_hw) % size_divisor == 0
+
+
+def _shorter_sides(size_hw: Size, min_ratio: float, size_divisor: int) -> range:
+    """Multiples of the divisor between the smallest and the full shorter side; may be empty."""
+    check_min_ratio(min_ratio)
+    check_size_divisor(size_divisor)
+    smallest = max(1, int(min_ratio * min(size_hw)))
+    return range(-(-smallest // size_divisor) * size_divisor, min(size_hw) + 1, size_divisor)
 
 
 def check_min_ratio(min_ratio: float) -> None:

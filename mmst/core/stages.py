@@ -15,6 +15,7 @@ from typing import NamedTuple
 from torch import nn
 
 from .placeholder import Removed
+from .refusals import REFUSALS
 
 __all__ = [
     'Block',
@@ -79,10 +80,6 @@ class _Registered(Family):
 
 
 _families: dict[str, Family] = {}
-_refusals = {
-    'mmdet.models.backbones.trident_resnet.TridentResNet': 'the blocks of its third stage pass a '
-    'list of three branches instead of one tensor',
-}
 
 
 def register_residual_stages(
@@ -176,19 +173,22 @@ def residual_stages(backbone: nn.Module) -> Stages:
 def has_shortcut(block: nn.Module) -> bool | None:
     """Says whether an inverted residual block has a shortcut; None for any other module."""
     flags = [getattr(block, name, None) for name in SHORTCUT_FLAGS]
-    return False if False in flags else True if True in flags else None
+    if False in flags:
+        return False
+    return True if True in flags else None
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
     """Finds the registered class of a backbone, and what is registered for it."""
     names = [_dotted_name(cls) for cls in type(backbone).__mro__]
     for name in names:
-        if name in _refusals:
-            raise TypeError(
-                f'backbone must have blocks that can be skipped, got {name}: {_refusals[name]}'
-            )
         if name in _families:
             return name, _families[name]
+        if name in REFUSALS:
+            raise TypeError(
+                f'backbone must have blocks that can be skipped, got {names[0]}: {REFUSALS[name]}. '
+                'An adapter that @mmst.core.register_residual_stages registers for it goes first'
+            )
     library = names[0].partition('.')[0]
     known = [name for name in _families if name.startswith(f'{library}.')]
     raise TypeError(

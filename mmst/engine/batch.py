@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from torch.profiler import record_function
 from mmst.core import sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 
+from .elements import copy_value
 from .inputs import RandomSmallerInput
 from .labels import IMAGES
-from .task import ImageResize, task_of
+from .task import ImageResize, Task, task_of
 
 __all__ = ['SubnetBatch', 'draw_subnet_batch', 'subnet_batch']
 
@@ -87,7 +87,8 @@ def subnet_batch(
     """Makes a smaller copy of a preprocessed batch.
 
     The whole batch is scaled by one ratio. Each image is resized by itself, and the batch padded as
-    the model's preprocessor pads images of such sizes; its batch augmentations are not repeated.
+    the model's preprocessor pads images of such sizes, or to what the network halves without a rest
+    (:meth:`Task.divisor_hw`); batch augmentations are not repeated.
 
     Args:
         model: The model, for the settings of its data preprocessor.
@@ -111,27 +112,53 @@ def subnet_batch(
         inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
     if choose_size is None:
         main_hw = (inputs.shape[-2], inputs.shape[-1])
-        return SubnetBatch(inputs, copy.deepcopy(data_samples), main_hw, images)
+        return SubnetBatch(inputs, copy_value(data_samples), main_hw, images)
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
     image_hw = choose_size(main_hw)
     chain = [*(earlier_sizes(main_hw) if earlier_sizes else ()), image_hw]
     if all(size_hw == main_hw for size_hw in chain):
-        return SubnetBatch(inputs, copy.deepcopy(data_samples), image_hw, images, from_hws)
+        return SubnetBatch(inputs, copy_value(data_samples), image_hw, images, from_hws)
+    ratios = [min(size_hw) / min(main_hw) for size_hw in chain]
+    inputs, resizes = _resize_images(model, task, inputs, from_hws, ratios)
+    return SubnetBatch(
+        inputs,
+        task.resize_samples(model, data_samples, resizes),
+        image_hw,
+        images,
+        [resize.to_hw for resize in resizes],
+    )
+
+
+def _resize_images(
+    model: BaseModel,
+    task: Task,
+    inputs: Tensor,
+    from_hws: Sequence[Size],
+    ratios: Sequence[float],
+) -> tuple[Tensor, list[ImageResize]]:
+    """Resizes B images of a padded batch to some of their sizes, one after the other.
+
+    Returns:
+        The batch, of shape (B, C, *padded size), and the B resizes, shared by images of one size.
+    """
+    padded_main_hw = (inputs.shape[-2], inputs.shape[-1])
+    divisor_hw = task.divisor_hw(model, padded_main_hw)
     to_hws = from_hws
-    for size_hw in chain:
-        source_hws, ratio = to_hws, min(size_hw) / min(main_hw)
-        to_hws = [scale_size(from_hw, ratio) for from_hw in from_hws]
-        padded_hw = task.padded_size(model, to_hws, ratio)
+    for ratio in ratios:
+        source_hws = to_hws
+        scaled = {from_hw: scale_size(from_hw, ratio) for from_hw in set(from_hws)}
+        to_hws = [scaled[from_hw] for from_hw in from_hws]
+        padded_hw = task.padded_size(model, to_hws, ratio, divisor_hw)
         with record_function(IMAGES):
             inputs = resize_padded_batch(
                 inputs, source_hws, to_hws, padded_hw, task.pad_value(model)
             )
-    resizes = [
-        ImageResize(from_hw, to_hw, padded_hw, model.data_preprocessor)
-        for from_hw, to_hw in zip(from_hws, to_hws, strict=True)
-    ]
-    return SubnetBatch(
-        inputs, task.resize_samples(model, data_samples, resizes), image_hw, images, to_hws
-    )
+    resizes = {
+        from_hw: ImageResize(
+            from_hw, to_hw, padded_main_hw, padded_hw, divisor_hw, model.data_preprocessor
+        )
+        for from_hw, to_hw in scaled.items()
+    }
+    return inputs, [resizes[from_hw] for from_hw in from_hws]

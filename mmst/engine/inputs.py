@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from mmst.core import sample_size
-from mmst.core.resize import check_min_ratio, check_size_divisor, smallest_size
+from mmst.core.resize import (
+    check_min_ratio,
+    check_size_divisor,
+    lies_on_lattice,
+    smallest_size,
+)
 
 from .registry import INPUT_RULES
 
@@ -13,6 +18,9 @@ __all__ = ['RandomSmallerInput']
 @INPUT_RULES.register_module()
 class RandomSmallerInput:
     """Random smaller inputs, see :func:`mmst.core.sample_size`.
+
+    A batch that is too small for a multiple of ``size_divisor`` keeps its size, unless it is the
+    first of a run: then no batch may have one, and :meth:`smallest` is an error.
 
     Args:
         min_ratio: Smallest ratio between the shorter sides of a subnet's and of the main network's
@@ -69,8 +77,16 @@ class RandomSmallerInput:
         return [self.sample(size_hw, seed=seed, step=step, index=i) for i in range(index)]
 
     def smallest(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        """The smallest size (height, width) in pixels that can replace ``size_hw``."""
+        """The smallest size (height, width) in pixels that can replace ``size_hw``.
+
+        Raises:
+            ValueError: There is none, see :func:`mmst.core.resize.smallest_size`.
+        """
         return smallest_size(size_hw, self.min_ratio, self.size_divisor)
+
+    def is_fallback(self, size_hw: tuple[int, int]) -> bool:
+        """Tells of a size drawn by :meth:`sample` whether it is that of a too small batch."""
+        return not lies_on_lattice(size_hw, self.size_divisor)
 
     def __repr__(self) -> str:
         lattice = '' if self.size_divisor == 1 else f', multiples of {self.size_divisor}'

@@ -40,6 +40,8 @@ SETTINGS = (
     'on_nonfinite',
 )
 """Arguments that a resumed run should not change, besides the configs."""
+COUNTS = ('skipped', 'size_fallbacks')
+"""What is counted over the whole run."""
 
 
 @HOOKS.register_module()
@@ -128,7 +130,7 @@ class StimulativeHook(Hook):
         self._configs = {'supervision': dict(supervision), 'inputs': inputs and dict(inputs)}
         self._settings: dict[str, str] | None = None
         self._resumed: Mapping[str, str] | None = None
-        self._skipped = 0
+        self._counts = dict.fromkeys(COUNTS, 0)
         self._step_handle: Any = None
         self._scalars: dict[str, Tensor | float] = {}
 
@@ -148,8 +150,9 @@ class StimulativeHook(Hook):
         self._settings = self._describe(runner.max_iters)
         if runner.iter > 0 and self._resumed is not None:
             warn_of_changes(self._resumed, self._settings, runner.logger)
-            skipped = runner.message_hub.log_scalars.get('train/subnet/skipped')
-            self._skipped = int(skipped.current()) if skipped else 0
+            for name in COUNTS:
+                count = runner.message_hub.log_scalars.get(f'train/subnet/{name}')
+                self._counts[name] = int(count.current()) if count else 0
         self._cost = count_depth_cost(self._backbone, runner.logger)
         self._forward = MainForward(self._model, self.supervision.teacher(self._model))
         self._batch_is_checked = self.inputs is None or self.weight == 0
@@ -230,8 +233,10 @@ class StimulativeHook(Hook):
                 values = self._train_subnet(runner, weight, call, info)
             self._state_is_checked = True
             if values is None:
-                self._skipped += 1
+                self._counts['skipped'] += 1
                 continue
+            if self.inputs is not None and self.inputs.is_fallback(info.batch.image_hw):
+                self._counts['size_fallbacks'] += 1
             trained += 1
             for name, value in (*values.items(), *_description(info)):
                 sums[name] = sums.get(name, 0) + value
@@ -242,8 +247,11 @@ class StimulativeHook(Hook):
             self._scalars['cost'] = cost
         if self.weight_schedule != 'constant':
             self._scalars['weight'] = weight
-        if self.on_nonfinite == 'skip':
-            self._scalars['skipped'] = float(self._skipped)
+        # A count that can only be 0 is no news.
+        published = {'skipped': self.on_nonfinite == 'skip', 'size_fallbacks': False}
+        for name, count in self._counts.items():
+            if count or published[name]:
+                self._scalars[name] = float(count)
 
     def _train_subnet(
         self,

@@ -19,7 +19,7 @@ __all__ = ['STBackbone']
 
 @MODELS.register_module()
 def STBackbone(
-    wraps: str,
+    wraps: str | type[nn.Module],
     choices: Sequence[int] | str | None = None,
     rule: str = 'ordered',
     depths: Sequence[int] | None = None,
@@ -31,8 +31,9 @@ def STBackbone(
     attribute, ``depth_space``, which :class:`mmst.StimulativeHook` looks for.
 
     Args:
-        wraps: Registered name of the backbone class, looked up in the current scope: ``'ResNet'``
-            is mmdet's in a config of mmdet. ``'mmpretrain.ResNet'`` works everywhere.
+        wraps: The backbone class (as mmengine's new-style configs name it), or its registered name,
+            looked up in the current scope: ``'ResNet'`` is mmdet's in a config of mmdet.
+            ``'mmpretrain.ResNet'`` works everywhere.
         choices: Number of possible depths per stage, or a name, see :class:`mmst.core.DepthSpace`.
             Defaults to all; ``(1, 2, 4, 1)``, by name ``'space3'``, is the paper's best for
             ResNet-50 (ST++ Table II).
@@ -48,22 +49,16 @@ def STBackbone(
 
     Raises:
         KeyError: No class of that name is registered.
-        TypeError: The wrapped class does not take an argument, or mmst does not know its stages.
+        TypeError: ``wraps`` is neither a class nor a name, the class does not take an argument, or
+            mmst does not know its stages.
         ValueError: ``choices`` or ``depths`` does not fit the stages, or ``rule`` the blocks.
     """
-    with ROOT_MODELS.switch_scope_and_registry(None) as registry:
-        cls = registry.get(wraps)
-    if not inspect.isclass(cls):
-        raise KeyError(
-            f'wraps must name a registered backbone class, got {wraps!r}, which is none in the '
-            f'scope {registry.scope!r}; set default_scope, or name the library before a dot '
-            "('mmpretrain.ResNet'), which must be installed"
-        )
+    cls = _wrapped_class(wraps)
     known = _argument_names(cls)
     _check_arguments(cls, known, arguments)
     if depths is not None and 'depths' in known:
         arguments, depths = dict(arguments, depths=depths), None
-    backbone = ROOT_MODELS.build(dict(arguments, type=wraps))
+    backbone = ROOT_MODELS.build(dict(arguments, type=cls))
     if depths is not None:
         prune_to_subnet(backbone, depths)
     full = [len(stage) for stage in residual_stages(backbone)]
@@ -71,6 +66,27 @@ def STBackbone(
     if rule == 'raw':
         check_raw(backbone)
     return backbone
+
+
+def _wrapped_class(wraps: str | type[nn.Module]) -> type:
+    if inspect.isclass(wraps):
+        return wraps
+    if not isinstance(wraps, str):
+        raise TypeError(
+            f"wraps must be a backbone class or the name of one, got {wraps!r}; give e.g. 'ResNet'"
+        )
+    with ROOT_MODELS.switch_scope_and_registry(None) as registry:
+        try:
+            cls = registry.get(wraps)
+        except RuntimeError:  # what looks like the path of a class, and is none
+            cls = None
+    if not inspect.isclass(cls):
+        raise KeyError(
+            f'wraps must name a registered backbone class, got {wraps!r}, which is none in the '
+            f'scope {registry.scope!r}; set default_scope, or name the library before a dot '
+            "('mmpretrain.ResNet'), which must be installed"
+        )
+    return cls
 
 
 def _argument_names(cls: type) -> set[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmst.engine.task import ImageResize, Task, register_ground_truth, register_task
 
 __all__ = ['ClassificationTask', 'copy_labels']
+
+Size = tuple[int, int]
 
 
 @register_task(DataSample)
@@ -16,6 +19,15 @@ class ClassificationTask(Task):
 
     ``img_shape`` says nothing about it: transforms of torchvision do not keep it up to date.
     """
+
+    def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
+        """See :meth:`Task.divisor_hw`. The preprocessor's alone, not the network's stride.
+
+        The label of an image has no place that could be missed, and pooled features would see the
+        padding: in the papers an image of s x s pixels is what the network gets.
+        """
+        divisor = self.pad_divisor(model)
+        return divisor, divisor
 
 
 @register_ground_truth(DataSample, 'gt_label', 'gt_score')

@@ -41,14 +41,18 @@ class DetectionTask(Task):
     ) -> list[DetDataSample]:
         """See :meth:`Task.resize_samples`. Instances whose box falls under one pixel are dropped.
 
-        An image whose instances are all dropped stays in the batch, as one without objects.
+        But the largest stays if no other does. mmdet's data sets leave out images without objects,
+        so that some heads have never met a batch of them: Sparse R-CNN's loss exceeds 1e7 there,
+        PointRend raises. That an image has an object or none is the same at every size, on every
+        rank. Ignored instances are not missed.
         """
         results = super().resize_samples(model, data_samples, resizes)
         for result in results:
             for name in ('gt_instances', 'ignored_instances'):
                 instances = result.get(name)
                 if instances is not None and 'bboxes' in instances:
-                    setattr(result, name, _drop_small(instances))
+                    kept = _drop_small(instances, keep_one=name == 'gt_instances')
+                    setattr(result, name, kept)
         return results
 
 
@@ -68,10 +72,19 @@ def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
     return labels.clone()
 
 
-def _drop_small(instances: InstanceData) -> InstanceData:
+def _drop_small(instances: InstanceData, keep_one: bool) -> InstanceData:
     """Drops instances whose box is less than one pixel wide or high, with all their fields.
 
     mmdet does so only with what it reads, at full size: nothing of them is left to be learnt here.
+
+    Args:
+        instances: Instances with boxes.
+        keep_one: Whether the box whose shorter side is the longest is kept in any case.
     """
-    large = (torch.stack(get_box_wh(instances.bboxes), dim=-1).amin(dim=-1) >= 1).cpu()
-    return instances if large.all() else instances[large]
+    sides = torch.stack(get_box_wh(instances.bboxes), dim=-1).amin(dim=-1).cpu()
+    is_kept = sides >= 1
+    if is_kept.all():
+        return instances
+    if keep_one and not is_kept.any():
+        is_kept[sides.argmax()] = True
+    return instances[is_kept]

@@ -18,9 +18,13 @@ Masks = BitmapMasks | PolygonMasks
 
 @register_ground_truth(DetDataSample, 'gt_instances.masks')
 def resize_masks(masks: Masks, resize: ImageResize) -> Masks:
-    """Resizes n instance masks and pads them if the preprocessor does."""
+    """Resizes n instance masks and pads them if the preprocessor does.
+
+    Those of the size of the main network's input have that of the subnet's: its padding may be the
+    first, see :meth:`Task.divisor_hw`, and some heads compare masks with whole feature maps.
+    """
     settings = resize.preprocessor
-    if settings.pad_mask:
+    if settings.pad_mask or _size_of(masks) == resize.main_hw:
         return _resize_masks(masks, resize, resize.padded_hw, settings.mask_pad_value)
     return _resize_masks(masks, resize, resize.to_hw, 0)
 
@@ -33,19 +37,24 @@ def resize_ignored_masks(masks: Masks, resize: ImageResize) -> Masks:
 
 @register_ground_truth(DetDataSample, 'gt_sem_seg.sem_seg')
 def resize_semantic_map(labels: Tensor, resize: ImageResize) -> Tensor:
-    """Resizes a map of class labels of shape (1, H, W) and pads it if the preprocessor does."""
+    """Resizes a map of class labels of shape (1, H, W) and pads it as :func:`resize_masks` does."""
     settings = resize.preprocessor
-    padded_hw = resize.padded_hw if settings.pad_seg else resize.to_hw
+    is_padded = settings.pad_seg or tuple(labels.shape[-2:]) == resize.main_hw
+    padded_hw = resize.padded_hw if is_padded else resize.to_hw
     return resize_label_map(labels, resize.from_hw, resize.to_hw, padded_hw, settings.seg_pad_value)
 
 
-def _resize_masks(masks: Masks, resize: ImageResize, padded_hw: Size, pad_value: int) -> Masks:
+def _size_of(masks: Masks) -> Size:
     if not isinstance(masks, (BitmapMasks, PolygonMasks)):
         raise TypeError(
             f'masks must be BitmapMasks or PolygonMasks, got {type(masks).__name__}; register '
             "another resize with @mmst.register_ground_truth(DetDataSample, 'gt_instances.masks')"
         )
-    check_map_size((masks.height, masks.width), resize.from_hw)
+    return masks.height, masks.width
+
+
+def _resize_masks(masks: Masks, resize: ImageResize, padded_hw: Size, pad_value: int) -> Masks:
+    check_map_size(_size_of(masks), resize.from_hw)
     if isinstance(masks, PolygonMasks):
         image = PolygonMasks(masks.masks, *resize.from_hw)  # without padding
         return image.resize(resize.to_hw).pad(padded_hw)

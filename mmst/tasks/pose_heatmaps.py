@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from mmengine.model import BaseModel
 from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.structures import PoseDataSample
@@ -27,6 +26,7 @@ from torch import Tensor
 from mmst.engine.task import ImageResize
 
 __all__ = [
+    'can_encode',
     'encode_heatmaps',
     'encode_msra',
     'encode_udp',
@@ -45,9 +45,9 @@ def register_heatmap_codec(codec_type: type[BaseKeypointCodec]) -> Callable[[Enc
     """Registers how a codec of mmpose encodes the heatmaps of a resized batch.
 
     The decorated function takes the codec of the main network, keypoints of shape (B, K, 2) in
-    pixels of its input, the :class:`ImageResize` and the new size (h, w) of the heatmaps. It
-    returns heatmaps of shape (B, K, h, w) and a bool tensor of shape (B, K): which of the keypoints
-    can be seen in them.
+    pixels of the resized inputs, the :class:`ImageResize` and the new size (h, w) of the heatmaps.
+    It returns heatmaps of shape (B, K, h, w) and a bool tensor of shape (B, K): which of the
+    keypoints can be seen in them.
     """
 
     def register(encoder: Encoder) -> Encoder:
@@ -55,6 +55,11 @@ def register_heatmap_codec(codec_type: type[BaseKeypointCodec]) -> Callable[[Enc
         return encoder
 
     return register
+
+
+def can_encode(codec: BaseKeypointCodec | None) -> bool:
+    """Tells whether it is known how a codec encodes the heatmaps of a resized batch."""
+    return type(codec) in _encoders
 
 
 def resized_heatmap_size(map_hw: Size, resize: ImageResize) -> Size:
@@ -68,39 +73,37 @@ def resized_heatmap_size(map_hw: Size, resize: ImageResize) -> Size:
         raise ValueError(
             'data_preprocessor.pad_size_divisor must make heatmaps of whole pixels, got inputs of '
             f'{resize.padded_hw} for heatmaps of {map_hw[0] / resize.from_hw[0]:g} times the size; '
-            'set model.data_preprocessor.pad_size_divisor=32, or what the network needs: inputs '
-            'that are multiples of it already, as the main ones are, are not padded'
+            'set it to a multiple of the pixels that one of a heatmap covers, 32 for most networks'
         )
     height, width = (product // old for product, old in zip(products, resize.from_hw, strict=True))
     return height, width
 
 
 def encode_heatmaps(
-    model: BaseModel,
-    data_samples: Sequence[PoseDataSample],
+    codec: BaseKeypointCodec | None,
+    data_sample: PoseDataSample,
     results: Sequence[PoseDataSample],
     resize: ImageResize,
 ) -> None:
-    """Encodes the keypoints of B samples into the heatmaps of their resized copies, in place.
+    """Encodes the keypoints of B resized samples into their heatmaps, in place.
 
     Keypoints keep the weight that they have for the main network, unless they are no longer seen.
 
     Args:
-        model: The model, whose head has the codec.
-        data_samples: The main network's samples, with transformed keypoints.
-        results: Their resized copies, with heatmaps of the new size.
+        codec: The codec of the model's head.
+        data_sample: One of the main network's samples.
+        results: The resized samples, with transformed keypoints and heatmaps of the new size.
         resize: The resize of all B images.
 
     Raises:
         ValueError: There are no transformed keypoints, or the codec cannot be resized or is not
             that of the samples.
     """
-    codec, encoder = _find_codec(model, data_samples[0], resize)
+    encoder = _find_encoder(codec, data_sample, resize)
     device = results[0].gt_fields.heatmaps.device
-    keypoints = _stack([_transformed_keypoints(sample) for sample in data_samples], device)
-    visible = _stack([sample.gt_instances.keypoints_visible for sample in data_samples], device)
-    map_hw = results[0].gt_fields.shape
-    heatmaps, is_seen = encoder(codec, keypoints, resize, map_hw)
+    keypoints = _stack([_transformed_keypoints(sample) for sample in results], device)
+    visible = _stack([sample.gt_instances.keypoints_visible for sample in results], device)
+    heatmaps, is_seen = encoder(codec, keypoints, resize, results[0].gt_fields.shape)
     # As in mmpose's codecs: an unlabelled keypoint has no heatmap but keeps the weight it has.
     is_labelled = visible >= 0.5
     heatmaps *= (is_labelled & is_seen)[..., None, None]
@@ -114,8 +117,7 @@ def encode_msra(
     codec: MSRAHeatmap, keypoints: Tensor, resize: ImageResize, map_hw: Size
 ) -> tuple[Tensor, Tensor]:
     """See :func:`register_heatmap_codec`. The unbiased variant does not round to pixels."""
-    factor = keypoints.new_tensor(resize.factor_xy)
-    centres = keypoints * factor / keypoints.new_tensor(codec.scale_factor)
+    centres = keypoints / keypoints.new_tensor(codec.scale_factor)
     sigma, image_hw = codec.sigma * resize.ratio, _image_part(map_hw, resize)
     if codec.unbiased:
         return gaussian_maps(centres, sigma, map_hw, image_hw)
@@ -133,13 +135,8 @@ def encode_udp(
             "codec.heatmap_type must be 'gaussian' for smaller inputs, got "
             f'{codec.heatmap_type!r}; train subnets at full size (inputs=None)'
         )
-    factors = [
-        (new - 1) / (old - 1) * (cells - 1) / (padded - 1)
-        for old, new, padded, cells in zip(
-            resize.from_hw, resize.to_hw, resize.padded_hw, map_hw, strict=True
-        )
-    ]
-    centres = keypoints * keypoints.new_tensor(factors[::-1])
+    sizes = zip(map_hw[::-1], resize.padded_hw[::-1], strict=True)
+    centres = keypoints * keypoints.new_tensor([(new - 1) / (old - 1) for new, old in sizes])
     sigma, image_hw = codec.sigma * resize.ratio, _image_part(map_hw, resize)
     return gaussian_maps(centres, sigma, map_hw, image_hw, cut_around=(centres + 0.5).trunc())
 
@@ -189,13 +186,10 @@ def _image_part(map_hw: Size, resize: ImageResize) -> Size:
     return height, width
 
 
-def _find_codec(
-    model: BaseModel, sample: PoseDataSample, resize: ImageResize
-) -> tuple[BaseKeypointCodec, Encoder]:
-    """Finds the codec of the head and how it is resized."""
-    head = getattr(model, 'head', None)
-    head = getattr(head, 'pose_head', head)  # inside one that also predicts visibility
-    codec = getattr(head, 'decoder', None)
+def _find_encoder(
+    codec: BaseKeypointCodec | None, sample: PoseDataSample, resize: ImageResize
+) -> Encoder:
+    """Finds how a codec is resized, which must be that of the main network's sample."""
     encoder = _encoders.get(type(codec))
     if encoder is None:
         known = ', '.join(sorted(known.__name__ for known in _encoders))
@@ -212,7 +206,7 @@ def _find_codec(
             'model.head.decoder must be the codec that GenerateTarget encodes with, got one for '
             f'inputs and heatmaps (width, height) of {sizes} for a batch of {expected}'
         )
-    return codec, encoder
+    return encoder
 
 
 def _transformed_keypoints(sample: PoseDataSample) -> np.ndarray:

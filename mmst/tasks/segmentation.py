@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmst.core.label_map import check_map_size, resize_label_map
-from mmst.core.resize import scale_size, stack_size
+from mmst.core.resize import scale_size
 from mmst.engine.task import (
     ImageResize,
     Task,
@@ -33,15 +33,18 @@ class SegmentationTask(Task):
         """See :meth:`Task.image_sizes`."""
         return [tuple(sample.img_shape[:2]) for sample in data_samples]
 
-    def padded_size(self, model: BaseModel, sizes_hw: Sequence[Size], ratio: float) -> Size:
+    def pad_divisor(self, model: BaseModel) -> int:
+        """See :meth:`Task.pad_divisor`."""
+        return model.data_preprocessor.size_divisor or 1
+
+    def padded_size(
+        self, model: BaseModel, sizes_hw: Sequence[Size], ratio: float, divisor_hw: Size
+    ) -> Size:
         """See :meth:`Task.padded_size`. A fixed ``size``, that of the crops, shrinks with them."""
-        settings = model.data_preprocessor
-        stacked = stack_size(sizes_hw)
-        if settings.size is not None:
-            return stack_size([stacked, scale_size(settings.size, ratio)])
-        divisor = settings.size_divisor or 1
-        height, width = (-(-side // divisor) * divisor for side in stacked)
-        return height, width
+        fixed_hw = model.data_preprocessor.size
+        if fixed_hw is not None:
+            sizes_hw = [*sizes_hw, scale_size(fixed_hw, ratio)]
+        return super().padded_size(model, sizes_hw, ratio, divisor_hw)
 
     def pad_value(self, model: BaseModel) -> float:
         """See :meth:`Task.pad_value`."""

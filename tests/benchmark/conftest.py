@@ -43,7 +43,10 @@ class Sample(BaseDataElement):
 
 @register_task(Sample)
 class SampleTask(Task):
-    """Images fill the batch."""
+    """Images fill the batch, of whatever size."""
+
+    def divisor_hw(self, model, main_hw):
+        return 1, 1
 
 
 class Preprocessor(BaseDataPreprocessor):

@@ -126,10 +126,12 @@ def test_data_without_a_generator_is_refused(generated, tmp_path, kind, scope, g
     assert generated == []
 
 
-@pytest.mark.parametrize('name', ['train_dataloader', 'train_cfg', 'optim_wrapper'])
+@pytest.mark.parametrize(
+    'name', ['train_dataloader', 'train_cfg', 'optim_wrapper', 'optim_wrapper.optimizer']
+)
 def test_a_config_without_training_is_refused(generated, tmp_path, name):
     cfg = config()
-    cfg[name] = None
+    cfg.merge_from_dict({name: None})
     with pytest.raises(ValueError, match=rf'--mini needs {name} in the config, got none'):
         apply_mini(cfg, mini_root=tmp_path)
     assert generated == []

@@ -30,7 +30,6 @@ def test_the_latest_checkpoint_is_read_before_training_starts(tmp_path):
 
 def test_a_new_work_dir_has_nothing_to_check(tmp_path):
     check_checkpoint(Config({'resume': True, 'load_from': None, 'work_dir': str(tmp_path)}))
-    check_checkpoint(Config({'load_from': 'https://example.org/a.pth'}))
 
 
 def test_a_missing_checkpoint_is_named():

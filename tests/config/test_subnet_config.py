@@ -2,6 +2,9 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.config.lazy import LazyObject
+from mmengine.registry import MODELS
+from torchvision.models import ResNet
 
 from mmst.config import make_subnet_config, use_validation_data
 
@@ -44,13 +47,13 @@ def test_a_plain_backbone_is_wrapped_and_mmst_imported():
     assert exported.custom_imports.imports == ['mine', 'mmst']
 
 
-def test_a_class_is_named_with_its_library():
-    class Net:
-        __module__ = 'mmdet.models.backbones.net'
-
+def test_a_class_is_named_by_its_path():
     cfg = make()
-    cfg.model.backbone.type = Net
-    assert make_subnet_config(cfg, (2,), 'a').model.backbone.wraps == 'mmdet.Net'
+    for kind in (ResNet, LazyObject('torchvision.models.resnet', 'ResNet')):
+        cfg.model.backbone.type = kind
+        exported = make_subnet_config(cfg, (2,), 'a')
+        assert exported.model.backbone.wraps == 'torchvision.models.resnet.ResNet'
+        assert MODELS.get(exported.model.backbone.wraps) is ResNet
 
 
 def test_nothing_of_stimulative_training_or_of_the_run_is_left():

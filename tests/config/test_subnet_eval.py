@@ -8,8 +8,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from torch import nn
+from torchvision.models import resnet18
+from torchvision.ops import FrozenBatchNorm2d
 
 from mmst.config import (
+    default_recalibrate,
     parse_depths,
     prepare_subnet_test,
     recalibrated_subnet,
@@ -169,3 +172,11 @@ def test_a_negative_number_of_batches_is_refused(runner):
 def test_a_model_without_backbone_is_refused():
     with pytest.raises(ValueError, match=r'--depths needs a model with a backbone, got Linear'):
         run_subnet_test(FakeRunner(nn.Linear(1, 1)), (1,), 0)
+
+
+def test_frozen_statistics_need_no_recalibration_by_default():
+    model = torch.nn.Module()
+    model.backbone = resnet18()
+    assert default_recalibrate(model, (1, 1, 1, 1)) == 100
+    model.backbone = resnet18(norm_layer=FrozenBatchNorm2d)
+    assert default_recalibrate(model, (1, 1, 1, 1)) == 0

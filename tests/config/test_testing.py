@@ -105,7 +105,7 @@ def tta_config(scope, **options):
 def test_mmdet_has_default_test_time_augmentation():
     pytest.importorskip('mmdet')
     cfg = enable_tta(tta_config('mmdet'))
-    assert cfg.model.type == 'DetTTAModel'
+    assert cfg.model.type == 'mmdet.DetTTAModel'
     assert dict(cfg.model.module) == {'type': 'M'}
     load, augment = cfg.test_dataloader.dataset.dataset.pipeline
     assert (load.type, augment.type) == ('Load', 'TestTimeAug')

@@ -159,6 +159,15 @@ def test_none_means_live_norm_layers_and_nothing_frozen(wrapped):
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_none_freezes_nothing_where_that_is_not_minus_one():
+    backbone = {'type': 'EfficientNet', 'arch': 'b0', 'frozen_stages': 3}
+    cfg = set_weights(config(backbone, 'mmpretrain'), 'none')
+    assert cfg.model.backbone.frozen_stages == 0
+    assert all(parameter.requires_grad for parameter in built(cfg).parameters())
+    cfg = set_weights(config({'type': 'EfficientNet', 'arch': 'b0'}, 'mmpretrain'), 'none')
+    assert 'frozen_stages' not in cfg.model.backbone
+
+
 def test_none_keeps_initialisers_that_read_no_file():
     kaiming = {'type': 'Kaiming', 'layer': 'Conv2d'}
     backbone = {**SMALL, 'init_cfg': [kaiming, {'type': 'Pretrained', 'checkpoint': 'x'}]}

@@ -35,7 +35,7 @@ from mmst.core import (
     scale_size,
     weight_factor,
 )
-from mmst.core.resize import smallest_size, stack_size
+from mmst.core.resize import lies_on_lattice, smallest_size, stack_size
 from mmst.core.schedule import WEIGHT_SCHEDULES
 from mmst.core.space import RULES
 
@@ -217,21 +217,32 @@ ratios = st.floats(0.001, 1) | st.sampled_from([0.43, 0.5, 1, 1.0])
 
 @examples(300)
 @given(st.tuples(sides, sides), ratios | st.floats(), st.integers(-1, 40), draws)
-def test_size_is_a_smaller_one_of_the_same_shape_or_refused(size_hw, ratio, divisor, draw):
+def test_size_is_a_smaller_one_of_the_same_shape_or_kept_or_refused(size_hw, ratio, divisor, draw):
     shorter, possible = min(size_hw), []
-    if 0 < ratio <= 1 and divisor > 0 and (smallest := int(ratio * shorter)) > 0:
+    valid = 0 < ratio <= 1 and divisor > 0
+    if valid:
+        smallest = max(1, int(ratio * shorter))
         possible = [side for side in range(smallest, shorter + 1) if side % divisor == 0]
     try:
         size = sample_size(size_hw, ratio, **draw, size_divisor=divisor)
     except ValueError as error:
         assert own_error(error)
-        assert not possible
+        assert not valid
+        return
+    assert valid
+    assert lies_on_lattice(size, divisor) == bool(possible)
+    if not possible or int(ratio * shorter) < 1:
+        with pytest.raises(ValueError, match='at least one pixel|size_divisor must have a'):
+            smallest_size(size_hw, ratio, divisor)
+    if not possible:
+        assert size == size_hw
         return
     assert min(size) in possible
     assert size == sample_size(size_hw, ratio, **draw, size_divisor=divisor)
     assert all(1 <= new <= old for new, old in zip(size, size_hw, strict=True))
     assert max(size) == pytest.approx(max(size_hw) * min(size) / shorter, abs=0.5 + 1e-6)
-    assert min(smallest_size(size_hw, ratio, divisor)) == possible[0]
+    if int(ratio * shorter) >= 1:
+        assert min(smallest_size(size_hw, ratio, divisor)) == possible[0]
     drawn = {
         min(sample_size(size_hw, ratio, seed=1, step=step, size_divisor=divisor))
         for step in range(40)

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from mmdet.models.layers.brick_wrappers import FrozenBatchNorm2d as mmdet_frozen
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d as torchvision_frozen
 
 from mmst.core import active_subnet, isolated_norm, recalibrate_norm
 
@@ -91,6 +93,41 @@ def test_recalibrated_statistics_are_the_average_over_the_batches(images):
         torch.testing.assert_close(model[0].running_var, variance.mean(0))
     assert_same(model, before)
     assert model.training and model[0].training and model[0].momentum == 0.1
+
+
+def test_recalibration_averages_instance_norm_over_calls(images):
+    """A layer that is used twice in a forward, as heads are on feature levels."""
+    layer = nn.InstanceNorm2d(3, track_running_stats=True)
+    with recalibrate_norm(nn.Sequential(layer), [images], lambda x: (layer(x), layer(x + 2))):
+        torch.testing.assert_close(layer.running_mean, images.mean((0, 2, 3)) + 1)
+        assert layer.momentum == 0.1
+    assert layer.running_mean.tolist() == [0, 0, 0]
+
+
+class StubbornNorm(nn.BatchNorm2d):
+    """Stays in evaluation mode, another way to freeze statistics."""
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
+@pytest.mark.parametrize(
+    'frozen', [torchvision_frozen(3), mmdet_frozen(3), StubbornNorm(3).train()]
+)
+def test_frozen_statistics_are_not_recalibrated(frozen, images):
+    live, unused = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    for number, layer in enumerate((frozen, unused), start=2):
+        layer.running_mean.fill_(number)
+    model = nn.ModuleList([frozen, live, unused])
+    before = buffers(model)
+    with recalibrate_norm(model, [images], lambda batch: live(frozen(batch))):
+        assert frozen.running_mean.tolist() == [2, 2, 2]
+        assert unused.running_mean.tolist() == [3, 3, 3]
+        torch.testing.assert_close(live.running_mean, frozen(images).mean((0, 2, 3)))
+    assert_same(model, before)
+    message = 'norm layer whose running statistics change in training, got none'
+    with pytest.raises(ValueError, match=message), recalibrate_norm(frozen, [images]):
+        pass
 
 
 def test_recalibration_brings_a_subnet_to_its_own_statistics(resnet, images):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmst.core import resize_batch, resize_padded_batch, sample_size, scale_size
-from mmst.core.resize import smallest_size
+from mmst.core.resize import lies_on_lattice, smallest_size
 
 
 def test_shorter_side_is_a_uniform_integer_between_the_bounds():
@@ -37,9 +37,9 @@ def test_ratio_out_of_range_is_refused(ratio):
 
 def test_size_that_rounds_to_nothing_is_refused():
     with pytest.raises(ValueError, match='at least one pixel, got 0.43 . 2 for an input of'):
-        sample_size((2, 50), 0.43, seed=0, step=0)
-    with pytest.raises(ValueError, match='at least one pixel'):
         smallest_size((2, 50), 0.43)
+    # But not in the middle of a run.
+    assert {sample_size((2, 50), 0.43, seed=0, step=s) for s in range(20)} == {(1, 25), (2, 50)}
 
 
 def test_no_side_of_an_image_vanishes():
@@ -120,4 +120,15 @@ def test_lattice_without_a_multiple_is_refused():
     with pytest.raises(
         ValueError, match='size_divisor must have a multiple .* got 64 for .* 43 to'
     ):
-        sample_size((50, 50), 0.86, seed=0, step=0, size_divisor=64)
+        smallest_size((50, 50), 0.86, 64)
+
+
+def test_input_without_a_multiple_keeps_its_size():
+    """Whatever the others of its run: an unusual batch must not end it."""
+    for size in [(50, 70), (63, 40), (30, 31)]:
+        drawn = {sample_size(size, 0.86, seed=0, step=s, size_divisor=64) for s in range(20)}
+        assert drawn == {size}
+        assert not lies_on_lattice(size, 64)
+    drawn = {sample_size((50, 70), 0.5, seed=0, step=s, size_divisor=16) for s in range(50)}
+    assert drawn == {(32, 45), (48, 67)}
+    assert all(lies_on_lattice(size, 16) for size in drawn)

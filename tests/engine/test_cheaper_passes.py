@@ -53,11 +53,11 @@ def test_part_of_a_detection_batch_trains(make_runner, hook_config):
     assert all(math.isfinite(values['loss'][0]) for values in runner.record.subnet)
 
 
-def test_sizes_lie_on_the_lattice(make_classifier_runner, hook_config, seen):
+def test_sizes_lie_on_the_lattice(make_classifier_runner, hook_config):
     inputs = {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.3, 'size_divisor': 16}
-    runner = make_classifier_runner(hook_config(inputs=inputs, num_subnets=4), max_iters=4)
+    runner = make_classifier_runner(hook_config(inputs=inputs), max_iters=12)
     runner.train()
-    assert {shape[-1] for shape, _ in seen} == {32, 48, 64}
+    assert {values['size'][0] for values in runner.record.subnet} == {32, 48, 64}
     assert repr(RandomSmallerInput(0.3, 16)).endswith(', multiples of 16')
 
 
@@ -79,3 +79,31 @@ def test_lattice_without_a_size_is_an_error_at_the_first_batch(make_classifier_r
     with pytest.raises(ValueError, match='size_divisor must have a multiple.*128 for .* 27 to 64'):
         runner.train()
     assert runner.iter == 0
+
+
+def test_later_batch_without_a_size_keeps_its_own(
+    make_classifier_runner, hook_config, seen, monkeypatch
+):
+    """The run goes on, and the batches after it draw what they would have drawn."""
+    inputs = {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.6, 'size_divisor': 64}
+
+    def train():
+        seen.clear()
+        runner = make_classifier_runner(hook_config(inputs=inputs), length=6, max_iters=3)
+        runner.train()
+        counts = [values.get('size_fallbacks', (0,))[0] for values in runner.record.subnet]
+        return [shape[-2:] for shape, _ in seen], counts
+
+    assert train() == ([(64, 64)] * 3, [0, 0, 0])
+    images = type(make_classifier_runner(None).train_loop.dataloader.dataset)
+    whole = images.__getitem__
+
+    def cropped(self, index):
+        item = whole(self, index)
+        if index in (2, 3):
+            item['inputs'] = item['inputs'][:, :40, :44]
+            item['data_samples'].set_metainfo({'img_shape': (40, 44)})
+        return item
+
+    monkeypatch.setattr(images, '__getitem__', cropped)
+    assert train() == ([(64, 64), (40, 44), (64, 64)], [0, 1, 1])

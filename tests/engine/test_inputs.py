@@ -51,3 +51,21 @@ def test_the_rule_says_that_it_is_compound():
     text = "shorter side uniform in [0.43, 1] of the main network's"
     assert str(RandomSmallerInput()) == text
     assert str(RandomSmallerInput(compound=True)) == f'{text}, resized one after the other'
+
+
+def test_batch_without_a_size_on_the_lattice_keeps_its_own(square_batch):
+    """It can be told from the sizes that were drawn; batches beside it draw what they did."""
+    model, data = square_batch
+    rule = RandomSmallerInput(0.5, size_divisor=48)
+    usual = draw(model, data, rule, index=1)
+    assert usual.image_hw == (48, 48)
+    assert not rule.is_fallback(usual.image_hw)
+    data['inputs'] = data['inputs'][..., :40, :]
+    for sample in data['data_samples']:
+        sample.set_metainfo({'img_shape': (40, 64)})
+    unusual = draw(model, data, rule, index=1)
+    assert unusual.image_hw == (40, 64)
+    assert torch.equal(unusual.inputs, data['inputs'])
+    assert rule.is_fallback(unusual.image_hw)
+    with pytest.raises(ValueError, match='size_divisor must have a multiple .* 48 for .* 20 to 40'):
+        rule.smallest((40, 64))

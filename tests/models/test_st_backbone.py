@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from torchvision.models import resnet18
 
 from mmst.core import DepthSpace, active_subnet, residual_stages
 
@@ -122,6 +123,23 @@ def test_settings_of_upstream_stay_upstreams(scope):
     assert backbone.depth_space == DepthSpace((3, 4, 6, 3), (1, 2, 4, 1))
 
 
+@pytest.mark.parametrize('scope_name', ['mmdet', 'mmseg', None])
+def test_a_class_or_its_path_is_as_good_as_its_name(scope, scope_name):
+    """New-style configs have classes and no scope; mmengine writes the paths of classes."""
+    scope('mmdet')
+    name = build('ResNet', {'depth': 18}, choices=(1, 2, 2, 1))
+    with DefaultScope.overwrite_default_scope(scope_name):
+        others = [
+            build(wraps, {'depth': 18}, choices=(1, 2, 2, 1))
+            for wraps in (type(name), 'mmdet.models.ResNet')
+        ]
+    for other in others:
+        assert type(other) is type(name)
+        assert other.depth_space == name.depth_space
+        for key, value in name.state_dict().items():
+            assert torch.equal(other.state_dict()[key], value), key
+
+
 def test_shallower_network_has_its_own_space(scope):
     scope('mmdet')
     backbone = build('ResNet', {'depth': 50}, depths=(2, 3, 4, 2), choices=(1, 2, 2, 1))
@@ -171,6 +189,13 @@ def test_layer_numbers_of_a_shallower_network_are_the_whole_ones(scope):
         ({'loss_weight': 1.0}, TypeError, "unknown argument 'loss_weight'"),
         ({'wraps': 'mmst.STBackbone'}, KeyError, "backbone class, got 'mmst.STBackbone'"),
         ({'wraps': 'ResNet5000'}, KeyError, "backbone class, got 'ResNet5000'.*scope 'mmdet'"),
+        ({'wraps': 'mmdet.models.Net'}, KeyError, "backbone class, got 'mmdet.models.Net'"),
+        (
+            {'wraps': resnet18},
+            TypeError,
+            'wraps must be a backbone class or the name of one, got <',
+        ),
+        ({'wraps': None}, TypeError, 'wraps must be a backbone class or the name of one, got None'),
     ],
 )
 def test_wrong_argument_is_refused(scope, changes, error, message):
@@ -179,10 +204,15 @@ def test_wrong_argument_is_refused(scope, changes, error, message):
         build('ResNet', {'depth': 50}, **changes)
 
 
+@MODELS.register_module(force=True)
+class UnknownBackbone(torch.nn.Module):
+    pass
+
+
 def test_unknown_backbone_class_is_refused(scope):
     scope('mmdet')
-    with pytest.raises(TypeError, match='whose residual stages are known, got mmdet.*CSPDarknet'):
-        MODELS.build({'type': 'mmst.STBackbone', 'wraps': 'CSPDarknet'})
+    with pytest.raises(TypeError, match='whose residual stages are known, got .*UnknownBackbone'):
+        MODELS.build({'type': 'mmst.STBackbone', 'wraps': 'UnknownBackbone'})
 
 
 def test_backbone_whose_blocks_pass_lists_is_refused(scope):

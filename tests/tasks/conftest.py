@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 
 from mmst.core import Subnet
 from mmst.engine.random_state import private_random_state
@@ -11,14 +12,24 @@ from mmst.engine.supervision import GroundTruthSupervision
 
 
 @pytest.fixture
+def mmpose_scope(mmdet_scope):
+    """Lets tests build mmpose's modules."""
+    from mmpose.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        yield
+
+
+@pytest.fixture
 def train_on():
     """Trains a subnet on a batch; returns its values and which parameters got no gradient."""
 
-    def train(model, batch, depths=(1, 2, 1, 2)):
+    def train(model, batch, depths=(1, 2, 1, 2), backbone=None):
         model.zero_grad()
         values = train_subnet(
             model,
-            model.backbone,
+            backbone or model.backbone,
             Subnet(depths),
             batch,
             supervision=GroundTruthSupervision(),

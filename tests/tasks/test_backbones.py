@@ -1,15 +1,20 @@
-"""Upstream's configs of backbones other than ResNet train subnets on smaller inputs."""
+"""Upstream's configs of backbones other than a plain ResNet train subnets on smaller inputs."""
 
 import pytest
 import torch
 from mmengine.hub import get_config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import register_all_modules
+from mmseg.structures import SegDataSample
+from mmseg.utils import register_all_modules as register_mmseg
 
 from mmst.core import residual_stages
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
+from mmst.engine.subnet_pass import find_stimulated_backbone
 
 HALF = RandomSmallerInput(0.5).smallest
 
@@ -54,3 +59,44 @@ def test_subnet_of_an_upstream_config_is_trained(config, changes, depths, train_
     ]
     skipped = {id(parameter) for block in blocks for parameter in block.parameters()}
     assert idle == {name for name, value in model.named_parameters() if id(value) in skipped}
+
+
+@pytest.mark.parametrize(
+    ('config', 'part'),
+    [
+        ('icnet/icnet_r18-d8_4xb2-80k_cityscapes-832x832.py', 'backbone.backbone'),
+        (
+            'bisenetv1/bisenetv1_r18-d32_4xb4-160k_cityscapes-1024x1024.py',
+            'backbone.context_path.backbone',
+        ),
+    ],
+)
+def test_subnet_of_the_resnet_in_another_backbone_is_trained(config, part, train_on):
+    """What the refusals of these two backbones advise."""
+    model = get_config(f'mmseg::{config}').model
+    inner = model.backbone.backbone_cfg
+    model.data_preprocessor.size = None
+    torch.manual_seed(0)
+    register_mmseg(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        with pytest.raises(TypeError, match='Give that one the type: backbone_cfg='):
+            MODELS.build(
+                {**model.backbone, 'type': 'mmst.STBackbone', 'wraps': model.backbone.type}
+            )
+        inner.update(type='mmst.STBackbone', wraps=inner.type, init_cfg=None)
+        model = revert_sync_batchnorm(MODELS.build(model)).train()
+    backbone = find_stimulated_backbone(model)
+    assert backbone is model.get_submodule(part)
+    samples = []
+    for seed in (1, 2):
+        image = {'img_shape': torch.Size((128, 192)), 'pad_shape': (128, 192)}
+        sample = SegDataSample(metainfo=image)
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(0, 19, (1, 128, 192), generator=generator)
+        sample.gt_sem_seg = PixelData(data=labels)
+        samples.append(sample)
+    small = subnet_batch(model, torch.randn(2, 3, 128, 192), samples, choose_size=HALF)
+    values, idle = train_on(model, small, (1, 2, 1, 2), backbone)
+    assert values['loss'] > 0.1
+    expected = (f'{part}.layer1.1.', f'{part}.layer3.1.')
+    assert idle and all(name.startswith(expected) for name in idle)

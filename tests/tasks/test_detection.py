@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.testing import demo_mm_inputs
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import InstanceData
@@ -23,7 +24,7 @@ from mmst.engine.task import register_ground_truth
 class Model(nn.Module):
     """Just what the resize needs of a model: its preprocessor."""
 
-    def __init__(self, **settings):
+    def __init__(self, divisor=32, **settings):
         super().__init__()
         from mmdet.models import DetDataPreprocessor
 
@@ -31,7 +32,7 @@ class Model(nn.Module):
             mean=[123.675, 116.28, 103.53],
             std=[58.395, 57.12, 57.375],
             bgr_to_rgb=True,
-            pad_size_divisor=32,
+            pad_size_divisor=divisor,
             **settings,
         )
 
@@ -94,7 +95,11 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step):
 
     assert small.inputs.shape == native['inputs'].shape != main['inputs'].shape
     torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
-    for ours, theirs in zip(small.data_samples, native['data_samples'], strict=True):
+    assert_same_samples(small.data_samples, native['data_samples'])
+
+
+def assert_same_samples(samples, others):
+    for ours, theirs in zip(samples, others, strict=True):
         for key in ('img_shape', 'pad_shape', 'batch_input_shape', 'ori_shape'):
             assert tuple(ours.get(key)) == tuple(theirs.get(key)), key
         assert ours.scale_factor == pytest.approx(theirs.scale_factor)
@@ -103,6 +108,25 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step):
             assert len(ours.get(field)) == len(theirs.get(field)) > 0
             torch.testing.assert_close(ours.get(field).bboxes, theirs.get(field).bboxes)
             assert torch.equal(ours.get(field).labels, theirs.get(field).labels)
+
+
+@pytest.mark.parametrize(('height', 'divisor_hw'), [(96, (32, 32)), (100, (4, 32)), (99, (1, 32))])
+def test_without_a_divisor_sides_are_padded_as_the_main_ones_divide(tmp_path, height, divisor_hw):
+    model = Model(divisor=1, pad_value=7)
+    infos = [annotated_image(tmp_path / f'{seed}.png', height, 160, seed) for seed in (0, 1)]
+    main = pipeline_batch(model, infos, (10_000, height))
+    for new_height in (height - 1, 77, 50):
+        small = subnet_batch(model, **main, choose_size=lambda _, s=new_height: (s, 160))
+        (width,) = {width for _, width in small.sizes_hw}
+        padded = [-(-s // d) * d for s, d in zip((new_height, width), divisor_hw, strict=True)]
+        assert list(small.inputs.shape[-2:]) == padded
+        if divisor_hw == (32, 32):
+            native = pipeline_batch(Model(pad_value=7), infos, new_height / height)
+            torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
+            assert_same_samples(small.data_samples, native['data_samples'])
+        else:
+            assert (small.inputs[..., width:] == 7).all()
+            assert (small.inputs[..., new_height:, :] == 7).all()
 
 
 def one_image(boxes, **fields):
@@ -131,17 +155,64 @@ def test_boxes_that_fall_under_one_pixel_are_dropped():
     assert sample.img_shape == (64, 64)
 
 
-def test_image_left_without_boxes_trains_as_a_negative(make_detector, batch):
+def test_last_box_of_an_image_is_kept_however_small():
+    sample = one_image([[0, 0, 60, 1], [8, 8, 9.5, 9.9], [0, 0, 1.2, 40]])
+    small = halve(sample)
+    assert small.gt_instances.bboxes.tolist() == [[4, 4, 4.75, pytest.approx(4.95)]]
+    assert small.gt_instances.labels.tolist() == [1]
+    assert len(small.ignored_instances) == 0
+    assert len(sample.gt_instances) == len(sample.ignored_instances) == 3
+
+
+def test_image_without_boxes_stays_one(make_detector, batch):
     model = make_detector()
-    data = batch(model)
-    for sample in data['data_samples']:
-        sample.gt_instances.bboxes = sample.gt_instances.bboxes * 0 + torch.tensor([3, 3, 4.2, 40])
+    data = batch(model, (0, 4))
     small = subnet_batch(model, **data, choose_size=RandomSmallerInput(0.5).smallest)
     assert all(len(sample.gt_instances) == 0 for sample in small.data_samples)
     losses = model.forward(small.inputs, small.data_samples, mode='loss')
     loss, _ = model.parse_losses(losses)
     assert torch.isfinite(loss)
     assert losses['loss_bbox'] == 0
+
+
+@pytest.mark.parametrize(
+    ('scale_factor', 'expected'),
+    [
+        (1.0, (0.5, 0.5)),
+        (2, (1.0, 1.0)),
+        ((1.0, 3.0), (0.5, 1.5)),
+        ([1.0, 3.0], (0.5, 1.5)),
+        (np.array([1.0, 3.0, 1.0, 3.0]), (0.5, 1.5, 0.5, 1.5)),
+        (np.float32(3), (1.5, 1.5)),
+    ],
+)
+def test_metainfo_of_any_form_is_resized(scale_factor, expected):
+    sample = one_image([[0, 0, 10, 20]])
+    sample.set_metainfo({'scale_factor': scale_factor, 'img_shape': (64, 64, 3)})
+    small = halve(sample)
+    assert small.scale_factor == expected
+    assert small.img_shape == (32, 32, 3)
+    assert 'pad_shape' not in small
+
+
+def test_samples_of_mmdets_own_tests_are_taken():
+    model, shapes = Model(), [(3, 128, 96), (3, 100, 120)]
+    raw = demo_mm_inputs(2, shapes, num_items=[3, 4], with_mask=True, with_semantic=True)
+    data = model.data_preprocessor(raw, training=True)
+    small = subnet_batch(model, **data, choose_size=RandomSmallerInput(0.5).smallest)
+    for sample, main, (_, height, width) in zip(
+        small.data_samples, data['data_samples'], shapes, strict=True
+    ):
+        assert sample.img_shape == (height // 2, width // 2)
+        assert sample.scale_factor == pytest.approx(main.scale_factor / 2)
+        assert sample.border == main.border
+        bboxes = main.gt_instances.bboxes
+        bboxes = bboxes[(bboxes[:, 2:] - bboxes[:, :2] >= 2).all(dim=1)]
+        assert len(bboxes) > 1
+        torch.testing.assert_close(sample.gt_instances.bboxes, bboxes / 2)
+        assert sample.gt_instances.masks.masks.shape[1:] == sample.img_shape
+        semantic = main.gt_sem_seg.sem_seg[:, :height:2, :width:2]
+        assert torch.equal(sample.gt_sem_seg.sem_seg, semantic)
 
 
 def test_full_size_keeps_inputs_and_copies_ground_truth():
@@ -183,13 +254,16 @@ class CenterSample(DetDataSample):
 
 
 def test_registered_field_follows_the_resize():
+    plain = one_image([[0, 0, 10, 20], [0, 0, 1, 1]], centers=torch.tensor([[5.0, 10], [2, 2]]))
+    sample = CenterSample(metainfo=plain.metainfo)
+    sample.gt_instances = plain.gt_instances
+    with pytest.raises(ValueError, match="got the field 'gt_instances.centers' in a CenterSample"):
+        halve(sample)
+
     @register_ground_truth(CenterSample, 'gt_instances.centers')
     def resize_centers(centers, resize):
         return centers * centers.new_tensor(resize.factor_xy)
 
-    plain = one_image([[0, 0, 10, 20], [0, 0, 1, 1]], centers=torch.tensor([[5.0, 10], [2, 2]]))
-    sample = CenterSample(metainfo=plain.metainfo)
-    sample.gt_instances = plain.gt_instances
     assert halve(sample).gt_instances.centers.tolist() == [[2.5, 5]]
 
 

@@ -14,7 +14,7 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, TRANSFORMS
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
 from mmst.core import sample_size
@@ -186,7 +186,7 @@ BOXES = [[0.0, 0, 10, 1.5], [4, 4, 20, 24], [8, 8, 9, 40], [30, 30, 60, 62]]
 
 
 @pytest.mark.parametrize('kind', ['bitmap', 'polygon'])
-@pytest.mark.parametrize(('boxes', 'kept'), [(BOXES, [1, 3]), (BOXES[::2], [])])
+@pytest.mark.parametrize(('boxes', 'kept'), [(BOXES, [1, 3]), (BOXES[::2], [0])])
 def test_masks_of_dropped_boxes_are_dropped(kind, boxes, kept):
     if kind == 'bitmap':
         array = np.zeros((len(boxes), 64, 64), np.uint8)
@@ -202,6 +202,25 @@ def test_masks_of_dropped_boxes_are_dropped(kind, boxes, kept):
     assert len(small.masks) == len(kept)
     assert (small.masks.height, small.masks.width) == (32, 32)
     assert_same_masks(small.masks, masks[kept].resize((32, 32)))
+
+
+def test_what_fills_the_main_input_fills_that_of_a_subnet():
+    """Some heads compare masks with whole feature maps; no padding of the main batch tells how."""
+    array = np.arange(64 * 64).reshape(1, 64, 64).astype(np.uint8) % 5
+    sample = one_image([[0.0, 0, 60, 60]], BitmapMasks(array, 64, 64))
+    sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(array) % 3)
+    model = Model(seg_pad_value=9)
+    model.data_preprocessor.pad_size_divisor = 1
+    small = subnet_batch(model, torch.randn(1, 3, 64, 64), [sample], lambda _: (24, 24))
+    assert small.inputs.shape[-2:] == (32, 32)
+    ours = small.data_samples[0]
+    assert_same_masks(
+        ours.gt_instances.masks, BitmapMasks(array, 64, 64).resize((24, 24)).pad((32, 32))
+    )
+    assert ours.gt_sem_seg.sem_seg.shape == (1, 32, 32)
+    assert set(ours.gt_sem_seg.sem_seg[:, :24, :24].unique().tolist()) == {0, 1, 2}
+    assert (ours.gt_sem_seg.sem_seg[:, 24:] == 9).all()
+    assert (ours.gt_sem_seg.sem_seg[:, :, 24:] == 9).all()
 
 
 def test_mask_values_and_padding_values_are_kept():

@@ -106,16 +106,18 @@ def assert_same_batch(small, native, fields):
             assert len(our_map.unique()) > 10
 
 
-@pytest.mark.parametrize('divisor', [1, 32])
+@pytest.mark.parametrize(('divisor', 'width'), [(1, 199), (32, 200)])
 @pytest.mark.parametrize('step', [1, 4, 6])
-def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step, divisor):
+def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(tmp_path, step, divisor, width):
     model = Model(size_divisor=divisor)
+    sizes = [(120, 160), (120, width), (151, 120)]
+    infos = [annotated_image(tmp_path, *size, seed) for seed, size in enumerate(sizes)]
     main = pipeline_batch(model, infos, (10_000, 120))
     before = copy.deepcopy(main)
-    # Each image's shorter side is 120; the batch's reference is the box that holds all, 150 x 200.
+    # Each image's shorter side is 120; the batch's reference is the box that holds all.
     choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
     small = subnet_batch(model, **main, choose_size=choose_size)
-    ratio = min(sample_size((150, 200), 0.43, seed=0, step=step)) / 150
+    ratio = min(sample_size((151, width), 0.43, seed=0, step=step)) / 151
     native = pipeline_batch(model, infos, tuple(side * ratio for side in (10_000, 120)))
     assert small.inputs.shape != main['inputs'].shape
     assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
@@ -124,8 +126,21 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step, divi
         assert kept.img_shape == sample.img_shape
 
 
+@pytest.mark.parametrize('settings', [{'size': (96, 128)}, {'size_divisor': 1}])
+def test_crops_that_the_network_halves_are_padded_to_such_sizes(tmp_path, settings):
+    model, native_model = Model(**settings), Model(size_divisor=32)
+    infos = [annotated_image(tmp_path, 96, 128, seed) for seed in (0, 1)]
+    main = pipeline_batch(model, infos, (128, 96))
+    for width in (127, 90, 55):
+        height = int(width * 0.75 + 0.5)
+        small = subnet_batch(model, **main, choose_size=lambda _, size=(height, width): size)
+        native = pipeline_batch(native_model, infos, small.sizes_hw[0][::-1])
+        assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
+        assert small.inputs.shape[-1] > width and small.inputs.shape[-1] % 32 == 0
+
+
 def test_fixed_size_of_the_crops_shrinks_with_them(infos):
-    main_model, native_model = Model(size=(160, 240)), Model(size=(80, 120))
+    main_model, native_model = Model(size=(160, 240)), Model(size=(96, 128))
     main = pipeline_batch(main_model, infos, (10_000, 120))
     assert main['inputs'].shape[-2:] == (160, 240)
     small = subnet_batch(main_model, **main, choose_size=RandomSmallerInput(0.5).smallest)
@@ -134,11 +149,11 @@ def test_fixed_size_of_the_crops_shrinks_with_them(infos):
     assert small.data_samples[0].gt_sem_seg.data[0, -1, -1] == 254
 
 
-def test_crops_that_fill_a_fixed_size_are_not_padded(infos):
-    model = Model(size=(96, 112))
-    crop = {'type': 'RandomCrop', 'crop_size': (96, 112)}
+def test_crops_of_any_size_are_not_padded(infos):
+    model = Model(size=(97, 113))
+    crop = {'type': 'RandomCrop', 'crop_size': (97, 113)}
     main = pipeline_batch(model, infos, (10_000, 120), extra=[crop])
-    assert main['inputs'].shape[-2:] == (96, 112)
+    assert main['inputs'].shape[-2:] == (97, 113)
     for step in range(8):
         choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
         small = subnet_batch(model, **main, choose_size=choose_size)
@@ -192,7 +207,7 @@ def segmenter():
     model = get_config('mmseg::sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024.py').model
     norm = {'type': 'BN', 'requires_grad': True}
     model.update(pretrained=None)
-    model.data_preprocessor.update(size=(120, 160))
+    model.data_preprocessor.update(size=(128, 160))
     model.backbone.update(type='mmst.STBackbone', wraps='ResNetV1c', depth=18, norm_cfg=norm)
     model.neck.in_channels = [64, 128, 256, 512]
     model.decode_head.update(norm_cfg=norm, dropout_ratio=0)
@@ -205,11 +220,11 @@ def segmenter():
 def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
     segmenter, tmp_path, train_on, loss_of
 ):
-    infos = [annotated_image(tmp_path, 120, 160, seed) for seed in (1, 2)]
-    main = pipeline_batch(segmenter, infos, (160, 120))
+    infos = [annotated_image(tmp_path, 128, 160, seed) for seed in (1, 2)]
+    main = pipeline_batch(segmenter, infos, (160, 128))
     small = subnet_batch(segmenter, **main, choose_size=RandomSmallerInput(0.5).smallest)
-    segmenter.data_preprocessor.size = (60, 80)
-    native = pipeline_batch(segmenter, infos, (80, 60))
+    segmenter.data_preprocessor.size = (64, 96)
+    native = pipeline_batch(segmenter, infos, (80, 64))
     full, idle = train_on(segmenter, small, depths=(2, 2, 2, 2))
     assert not idle
     expected = loss_of(segmenter, native)
@@ -222,7 +237,8 @@ def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
 
 
 def test_sample_without_ground_truth_keeps_its_metainfo():
-    sample = SegDataSample(metainfo={'img_shape': torch.Size((64, 64)), 'reduce_zero_label': True})
+    metainfo = {'img_shape': torch.Size((64, 64)), 'pad_shape': None}  # as mmseg's preprocessor
+    sample = SegDataSample(metainfo={**metainfo, 'reduce_zero_label': True})
     small = subnet_batch(
         Model(size_divisor=32),
         torch.randn(1, 3, 64, 64),
@@ -230,4 +246,5 @@ def test_sample_without_ground_truth_keeps_its_metainfo():
         RandomSmallerInput(0.5).smallest,
     )
     assert small.data_samples[0].img_shape == torch.Size((32, 32))
+    assert small.data_samples[0].pad_shape == (32, 32)
     assert small.data_samples[0].reduce_zero_label

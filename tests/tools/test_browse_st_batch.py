@@ -19,9 +19,8 @@ default_hooks = dict(
         inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.5)))
 """
 
-# mmpose encodes smaller heatmaps from keypoints in pixels of the input, of whole pixels.
+# mmpose encodes smaller heatmaps from keypoints in pixels of the input.
 POSE = """
-model['data_preprocessor'] = dict(pad_size_divisor=32)
 train_dataloader = dict(dataset=dict(pipeline=[
     *_base_.train_pipeline[:-1], dict(type='PackPoseInputs', pack_transformed=True)]))
 """

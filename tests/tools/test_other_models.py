@@ -11,7 +11,7 @@ from mmst.config import layout_of, load_config
 from mmst.mini import make_mini_data
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'tasks' / 'other_models.md'
-ROWS = re.findall(r'^\| `(\w+::[^`]+)` \| (\w+) \| (.+) \|$', PAGE.read_text(), re.MULTILINE)
+ROWS = re.findall(r'^\| `(\w+::[^`]+)` \| ([\w.]+) \| (.+) \|$', PAGE.read_text(), re.MULTILINE)
 
 CONFIG = """
 _base_ = '{upstream}'
@@ -32,8 +32,8 @@ train_dataloader = dict(
 """
 ERRORS = {
     'pairwise_masks': "got the field 'gt_instances.pairwise_masks'",
-    'residual stages': 'whose residual stages are known',
-    'one input size': 'layers fit inputs of one size',
+    'residual stages': 'must have blocks that can be skipped',
+    'one input size': 'layers fit the feature map of one input size',
 }
 
 
@@ -43,8 +43,6 @@ def write_config(folder, upstream, wraps, outcome):
     imports = ['mmst', *(base.get('custom_imports') or {}).get('imports', [])]
     queries = re.search(r'`(num_queries=\d+)`', outcome)
     changes = f'{queries[1]}, ' if queries else ''
-    if upstream.startswith('mmpose'):
-        changes = 'data_preprocessor=dict(pad_size_divisor=32), '
     config = folder / 'config.py'
     text = CONFIG.format(upstream=upstream, imports=imports, changes=changes, wraps=wraps)
     config.write_text(text + POSE * upstream.startswith('mmpose'))

@@ -142,6 +142,19 @@ def test_time_augmentation_and_drawing_run(tiny, run_tool, tmp_path):
     assert not drawn or list(tmp_path.rglob('drawn/**/*.png'))
 
 
+@pytest.mark.parametrize('tiny', ['mmseg'], indirect=True)
+def test_weights_of_another_model_are_not_trained_on(tiny, run_tool, tmp_path):
+    config, data = tiny
+    torch.save(
+        {'state_dict': {'backbone.conv1.weight': torch.zeros(8, 3, 7, 7)}}, tmp_path / 'a.pth'
+    )
+    config.write_text(f'{config.read_text()}\nload_from = {str(tmp_path / "a.pth")!r}')
+    options = ('--data-root', data, '--work-dir', tmp_path / 'run', '--max-iters', 1)
+    with pytest.raises(SystemExit, match=r"load_from '.*a\.pth' is of another model"):
+        run_tool('train', config, *options)
+    assert not (tmp_path / 'run').exists()
+
+
 PLAIN_CONFIG = """
 custom_imports = dict(imports=['plain_toy'])
 model = dict(type='PlainToy')

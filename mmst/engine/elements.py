@@ -1,0 +1,56 @@
+"""Copies of data samples, which share with them what nothing changes in place.
+
+``copy.deepcopy`` takes five times as long.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+__all__ = ['copy_value', 'map_fields']
+
+_ARRAYS = frozenset([Tensor, np.ndarray])
+
+
+def map_fields(
+    element: BaseDataElement, metainfo: Mapping[str, Any], convert: Callable[[str, Any], Any]
+) -> BaseDataElement:
+    """Returns a new element of the same class with converted fields.
+
+    Args:
+        element: The element, which is not modified.
+        metainfo: Metainfo of the new one. Its values are shared, but for arrays, which code may
+            change in place where it replaces anything else.
+        convert: Maps the name and the value of a field to its new value.
+    """
+    result = type(element)()
+    own = vars(result)
+    # As set_field does for each entry, and set_metainfo after a copy that takes, for the raw
+    # annotations of mmpose, more time than all else here.
+    result._metainfo_fields.update(metainfo)
+    for name, value in metainfo.items():
+        own[name] = copy_value(value) if type(value) in _ARRAYS else value
+    for name in sorted(element.keys()):
+        setattr(result, name, convert(name, getattr(element, name)))
+    return result
+
+
+def copy_value(value: Any) -> Any:
+    """Copies a batch of data samples, one of them, or a field of one."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, BaseDataElement):
+        return map_fields(value, value.metainfo, _copy_field)
+    if type(value) in (list, tuple):
+        return type(value)(map(copy_value, value))
+    return copy.deepcopy(value)
+
+
+def _copy_field(name: str, value: Any) -> Any:
+    return copy_value(value)
