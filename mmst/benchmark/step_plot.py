@@ -8,7 +8,7 @@ from typing import Any
 
 from .step_summary import StepSummary
 
-__all__ = ['plot_steps']
+__all__ = ['plot_steps', 'pyplot']
 
 TARGET = 1.05
 """What the ratios to the floor and of memory should stay under."""
@@ -25,7 +25,7 @@ def plot_steps(summaries: Sequence[StepSummary], path: str | Path, title: str = 
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = _pyplot()
+    plt = pyplot()
     arms = sorted(
         (summary for summary in summaries if summary.num_subnets is not None),
         key=lambda summary: summary.num_subnets,
@@ -76,7 +76,8 @@ def _plot_memory(axis: Any, arms: Sequence[StepSummary]) -> None:
     axis.set_ylim(top=1.2 * max(TARGET, *(summary.memory_ratio for summary in arms)))
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Imports matplotlib for files; an ImportError says how to get it."""
     try:
         import matplotlib
     except ImportError as error:

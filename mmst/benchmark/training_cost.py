@@ -1,0 +1,126 @@
+"""What a training costs, in floating-point operations, before it runs and after.
+
+The convention: a forward pass is counted on torch's ``meta`` device (a multiplication and an
+addition are two operations), a training pass is three forward passes, and the network's FLOPs are
+in proportion to the pixels of its inputs. A subnet's share of the backbone is taken as its share of
+the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
+from mmst.core import depth_cost
+from mmst.engine import find_stimulated_backbone
+from mmst.engine.registry import INPUT_RULES, build_part
+
+__all__ = ['TrainingCost', 'equal_iters', 'logged_passes', 'training_cost']
+
+PASSES_PER_STEP = 3
+"""A training pass in forward passes: forward, gradients of inputs, gradients of weights."""
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """What the iterations of a training cost.
+
+    Args:
+        forward_flops: FLOPs of a forward pass of one image of full size.
+        batch_size: Images per iteration.
+        passes: Expected passes per iteration, in those of the main network on images of full size.
+        stimulated: Part of the iterations that train subnets.
+    """
+
+    forward_flops: int
+    batch_size: int
+    passes: float
+    stimulated: float = 0.0
+
+    def flops(self, iters: int, passes: float | None = None) -> float:
+        """FLOPs of so many iterations, with the expected or with measured passes."""
+        passes = self.passes if passes is None else passes
+        return PASSES_PER_STEP * self.forward_flops * self.batch_size * iters * passes
+
+
+def training_cost(cfg: Config, input_hw: tuple[int, int], iters: int) -> TrainingCost:
+    """Counts what a training will cost.
+
+    Args:
+        cfg: Config of the training.
+        input_hw: Size of the main network's inputs in pixels.
+        iters: Its iterations, for a hook that begins later or has an interval.
+
+    Raises:
+        ValueError: Nothing can be counted in the model.
+    """
+    model = _build_model(cfg)
+    forward = _forward_flops(model, input_hw)
+    if forward == 0:
+        raise ValueError(
+            'the model must have matrix products or convolutions to count FLOPs, got none'
+        )
+    passes = getattr(model.data_preprocessor, 'expected_area_ratio', 1.0)
+    hook, stimulated = _hook(cfg), 0.0
+    if hook is not None:
+        stimulated = len(range(hook.get('begin', 0), iters, hook.get('interval', 1))) / iters
+        passes += stimulated * _subnet_passes(hook, model, input_hw)
+    return TrainingCost(forward, cfg.train_dataloader.batch_size, passes, stimulated)
+
+
+def equal_iters(iters: int, cost: TrainingCost, own: TrainingCost) -> int:
+    """Iterations of ``own`` that cost what ``iters`` iterations of ``cost`` do, rounded up."""
+    return -int(-cost.flops(iters) // own.flops(1))
+
+
+def logged_passes(lines: Sequence[Mapping[str, Any]], stimulated: float) -> float:
+    """Passes per iteration that a training has logged, like :class:`TrainingCost`'s.
+
+    Args:
+        lines: Logged values of iterations, at least one, at equal distances.
+        stimulated: Part of the iterations that trained subnets; the others repeat the last cost.
+    """
+    areas = [line.get('main/area', 1.0) for line in lines]
+    costs = [line['subnet/cost'] for line in lines if 'subnet/cost' in line]
+    subnets = stimulated * sum(costs) / len(costs) if costs else 0.0
+    return sum(areas) / len(areas) + subnets
+
+
+def _build_model(cfg: Config) -> nn.Module:
+    config = ConfigDict(cfg.model.to_dict())
+    remove_pretrained(config)
+    if cfg.get('data_preprocessor'):
+        config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    scope = cfg.get('default_scope') or 'mmengine'
+    with DefaultScope.overwrite_default_scope(scope):
+        return MODELS.build(config)
+
+
+@torch.no_grad()
+def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
+    model = model.to('meta').eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, *input_hw, device='meta'), None, mode='tensor')
+    return counter.get_total_flops()
+
+
+def _hook(cfg: Config) -> ConfigDict | None:
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
+    return find_stimulative_hook(cfg) if any(map(is_stimulative, hooks)) else None
+
+
+def _subnet_passes(hook: ConfigDict, model: nn.Module, input_hw: tuple[int, int]) -> float:
+    """Expected passes of the subnets of a stimulated iteration."""
+    backbone = find_stimulated_backbone(model)
+    depth = depth_cost(backbone, input_hw).expected_ratio(backbone.depth_space)
+    inputs = hook.get('inputs')
+    area = build_part(INPUT_RULES, inputs).expected_area_ratio if inputs else 1.0
+    return hook.get('num_subnets', 1) * hook.get('batch_fraction', 1.0) * depth * area

@@ -1,0 +1,130 @@
+"""Tables are those of the results, by hand, and the page's are those of the committed results."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from mmst.benchmark import Arm, Effect, Grid, load_grid, plot_results, read_results, replace_results
+from mmst.benchmark.results import difference
+
+ROOT = Path(__file__).parents[2]
+
+GRID = Grid(
+    name='small',
+    title='A net on data',
+    arms=(
+        Arm('plain', 'plain training', 'c.py', {}),
+        Arm('longer', 'longer', 'c.py', {}),
+        Arm('sizes', 'sizes', 'c.py', {}),
+        Arm('st', 'ST*', 'c.py', {}),
+    ),
+    seeds=(0, 1, 2),
+    iters=100,
+    input_hw=(8, 8),
+    metric='top1',
+    baseline='plain',
+    effects=(Effect('use', 'st', ('longer', 'sizes')),),
+)
+VALUES = {
+    'plain': [60.0, 62.0, 64.0],
+    'longer': [63.0, 66.0, 66.0],
+    'sizes': [64.0, 61.0],
+    'st': [66.0, 68.0, 67.0],
+}
+FLOPS = {'plain': 2e12, 'longer': 3e12, 'sizes': 3e12, 'st': 3.1e12}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            content = {
+                'cell': {'iters': 150 if arm == 'longer' else 100},
+                'metrics': {'top1': value},
+                'validation': [[50, 1.0], [100, value + 1]],
+                'flops': FLOPS[arm],
+            }
+            (tmp_path / f'{arm}-{seed}.json').write_text(json.dumps(content))
+    return tmp_path
+
+
+PAGE = """# Results
+<!-- results of small: begin -->
+old
+<!-- results of small: end -->
+after
+"""
+
+TABLE = """# Results
+<!-- results of small: begin -->
+A net on data; top1, mean ± standard deviation over seeds.
+
+|  | iterations | training FLOPs | test top1 | validation | seeds |
+| --- | --- | --- | --- | --- | --- |
+| plain training | 100 | 2.0 T, 1.00 x | 62.0 ± 2.0 | 63.0 ± 2.0 | 3 of 3 |
+| longer | 150 | 3.0 T, 1.50 x | 65.0 ± 1.7 | 66.0 ± 1.7 | 3 of 3 |
+| sizes | 100 | 3.0 T, 1.50 x | 62.5 ± 2.1 | 63.5 ± 2.1 | 2 of 3 |
+| ST* | 100 | 3.1 T, 1.55 x | 67.0 ± 1.0 | 68.0 ± 1.0 | 3 of 3 |
+
+Differences, paired by seed, mean ± standard error:
+
+|  | compared with | difference | seeds |
+| --- | --- | --- | --- |
+| use | longer | +2.0 ± 0.6 | 3 |
+<!-- results of small: end -->
+after
+"""
+
+
+def test_the_table_holds_means_and_deviations(folder):
+    results = read_results(GRID, folder)
+    assert replace_results(PAGE, GRID, results) == TABLE
+    assert replace_results(TABLE, GRID, results) == TABLE
+    with pytest.raises(ValueError, match='results of small: begin'):
+        replace_results('# Results', GRID, results)
+
+
+def test_what_did_not_run_is_missing(folder):
+    for seed in range(3):
+        (folder / f'longer-{seed}.json').unlink()
+    for seed in (1, 2):
+        (folder / f'st-{seed}.json').unlink()
+    table = replace_results(PAGE, GRID, read_results(GRID, folder))
+    assert '| longer | missing | missing | missing | missing | 0 of 3 |' in table
+    assert '| ST* | 100 | 3.1 T, 1.55 x | 66.0 | 67.0 | 1 of 3 |' in table
+    assert '| use | longer or sizes | missing | 0 |' in table
+
+
+def test_an_effect_is_over_the_best_and_paired_by_seed(folder):
+    results = read_results(GRID, folder)
+    found = difference(GRID.effects[0], results)
+    differences = [66 - 63, 68 - 66, 67 - 66]
+    assert (found.over, found.mean, found.count) == ('longer', statistics.mean(differences), 3)
+    assert found.error == pytest.approx(statistics.stdev(differences) / 3**0.5)
+    one = difference(Effect('', 'sizes', ('st',)), results)
+    assert (one.mean, one.count) == (-4.5, 2)
+
+
+def test_a_damaged_result_is_named(folder):
+    file = folder / 'st-1.json'
+    file.write_text(file.read_text()[:-5])
+    with pytest.raises(ValueError, match=r'st-1\.json must be .* delete it'):
+        read_results(GRID, folder)
+
+
+def test_the_picture_is_drawn_with_and_without_results(folder, tmp_path):
+    for results in (read_results(GRID, folder), read_results(GRID, tmp_path / 'none')):
+        plot_results(GRID, results, tmp_path / 'plot.png')
+        assert (tmp_path / 'plot.png').stat().st_size > 1000
+
+
+def test_the_page_holds_the_committed_results():
+    page = (ROOT / 'docs' / 'results.md').read_text()
+    files = sorted((ROOT / 'tools' / 'experiments').glob('*.yaml'))
+    assert files
+    for file in files:
+        grid = load_grid(file)
+        results = read_results(grid, ROOT / 'docs' / 'results' / grid.name)
+        assert replace_results(page, grid, results) == page, file.name
