@@ -1,6 +1,7 @@
 # `make` alone lists the targets. PYTHON=python3.11 make setup chooses the interpreter.
 INTERPRETER := $(or $(PYTHON),python3)
-PYTEST_ARGS ?= -q -m "not slow"
+# A process takes about 2 GB; mmdet and its like are imported in each.
+PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 8
 
 .PHONY: help setup demo test lint format clean
 
@@ -15,7 +16,7 @@ setup:  ## make .venv with the pinned, tested stack and mmst in it (once, about 
 demo: setup  ## train and evaluate a small detector on generated images
 	.venv/bin/python tools/demo.py
 
-# With one thread: networks this small are faster so.
+# One thread in each process: several would wait for each other, networks this small gain nothing.
 test: setup  ## run the test suite, all but the slow tests; PYTEST_ARGS replaces the options
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_ARGS)
 
