@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from mmst.engine import HOOKS, StimulativeHook, labels
 from mmst.engine.random_state import private_random_state
 
-from .step_probes import Cost, Timing, count_cost, time_call, time_labels
+from .step_probes import BlockTime, Cost, LabelClock, Timing, count_cost, time_call
 
 __all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'arm_name', 'load_batches']
 
@@ -59,7 +59,8 @@ class StepSample:
         cpu_seconds: Processor time of the process, of all its threads.
         resize_seconds: Part of it spent in making the subnets' batches.
         resize_inputs_seconds: Part of that spent on the images.
-        other_seconds: Part of it that subnets spend outside forward, backward and resizing images.
+        other_seconds: Processor time that subnets spend outside forward, backward and resizing
+            images.
         flops: Counted floating-point operations, forward and backward.
         peak_bytes: Peak memory: of the CUDA device, or of tensors on the CPU.
     """
@@ -178,28 +179,21 @@ class StepBenchmarkLoop(BaseLoop):
         timings = {arm.name: self._time(arm, step) for arm in order}
         if step < self.warmup:
             return []
-        parts = {arm.name: self._time_parts(arm, step) for arm in self.arms}
         costs = {arm.name: self._count(arm, step) for arm in self.arms if arm.name != PLAIN_AGAIN}
         costs[PLAIN_AGAIN] = costs[PLAIN]
         _say(
             f'iteration {step - self.warmup + 1} of {self.max_iters - self.warmup}: '
-            + ', '.join(f'{arm.name} {timings[arm.name].seconds:.3g} s' for arm in self.arms)
+            + ', '.join(f'{arm.name} {timings[arm.name][0].seconds:.3g} s' for arm in self.arms)
         )
         names = [arm.name for arm in self.arms]
-        return [_sample(step, name, timings[name], parts[name], costs[name]) for name in names]
+        return [_sample(step, name, *timings[name], costs[name]) for name in names]
 
-    def _time(self, arm: Arm, step: int) -> Timing:
-        with self._iteration(arm, step) as iteration:
-            return time_call(iteration, self.device)
-
-    def _time_parts(self, arm: Arm, step: int) -> dict[str, float]:
-        """Returns the seconds of the labelled parts of an iteration."""
-        if not arm.is_active:
-            return dict.fromkeys(labels.__all__, 0.0)
-        values = {getattr(labels, name): name for name in labels.__all__}
-        with self._iteration(arm, step) as iteration:
-            times = time_labels(iteration, tuple(values), self.device)
-        return {name: times[value] for value, name in values.items()}
+    def _time(self, arm: Arm, step: int) -> tuple[Timing, dict[str, BlockTime]]:
+        """Returns the time of an iteration, and those of its labelled parts."""
+        clock = LabelClock(self.device)
+        with self._iteration(arm, step) as iteration, labels.watched_by(clock):
+            timing = time_call(iteration, self.device)
+        return timing, {**dict.fromkeys(labels.LABELS, BlockTime()), **clock.take()}
 
     def _count(self, arm: Arm, step: int) -> Cost:
         with self._iteration(arm, step) as iteration:
@@ -232,17 +226,23 @@ class StepBenchmarkLoop(BaseLoop):
             yield iteration
 
 
+_COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
+
+
 def _sample(
-    step: int, arm: str, timing: Timing, parts: Mapping[str, float], cost: Cost
+    step: int, arm: str, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
 ) -> StepSample:
     return StepSample(
         step,
         arm,
         timing.seconds,
         timing.cpu_seconds,
-        resize_seconds=parts['BATCH'],
-        resize_inputs_seconds=parts['IMAGES'],
-        other_seconds=parts['SUBNETS'] - parts['FORWARD'] - parts['BACKWARD'] - parts['IMAGES'],
+        resize_seconds=parts[labels.BATCH].seconds,
+        resize_inputs_seconds=parts[labels.IMAGES].seconds,
+        other_seconds=parts[labels.SUBNETS].host_seconds
+        - sum(
+            parts[label].host_seconds for label in (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
+        ),
         flops=cost.flops,
         peak_bytes=timing.cuda_bytes or cost.peak_bytes,
     )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 from torch.autograd import DeviceType
 from torch.autograd.profiler import profile
-from torch.profiler import ProfilerActivity
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ['Cost', 'Timing', 'count_cost', 'peak_allocated', 'time_call', 'time_labels']
+__all__ = ['BlockTime', 'Cost', 'LabelClock', 'Timing', 'count_cost', 'peak_allocated', 'time_call']
 
 
 @dataclass(frozen=True)
@@ -126,28 +125,56 @@ def _alive_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     return sum(storages.values())
 
 
-def time_labels(
-    function: Callable[[], None], labels: Sequence[str], device: torch.device
-) -> dict[str, float]:
-    """Runs a function once more under torch's profiler; this is slower than without.
+@dataclass(frozen=True)
+class BlockTime:
+    """How long the blocks of a label took.
 
     Args:
-        function: A training iteration.
-        labels: Names of ``torch.profiler.record_function`` blocks.
-        device: The device that is computed on.
-
-    Returns:
-        Seconds spent in each: of the host, or of a CUDA device where that takes longer; 0 for
-        labels that did not occur.
+        seconds: Duration.
+        host_seconds: Processor time of the thread that ran them.
     """
-    activities = [ProfilerActivity.CPU]
-    if device.type == 'cuda':
-        activities.append(ProfilerActivity.CUDA)
-    with torch.profiler.profile(activities=activities) as profiler:
-        function()
-    times = dict.fromkeys(labels, 0.0)
-    for event in profiler.key_averages():
-        if event.key in times:
-            microseconds = max(event.cpu_time_total, event.device_time_total)
-            times[event.key] = max(times[event.key], microseconds / 1e6)
-    return times
+
+    seconds: float = 0.0
+    host_seconds: float = 0.0
+
+
+@dataclass
+class LabelClock:
+    """Adds up the times of labelled blocks, see :func:`mmst.engine.labels.labelled`.
+
+    On a CUDA device durations are those of the stream, by events, without synchronising.
+
+    Args:
+        device: The device that is computed on.
+    """
+
+    device: torch.device
+    _spans: list[tuple[str, Any, Any]] = field(default_factory=list, init=False)
+
+    def now(self) -> tuple[Any, float]:
+        """Returns the time, or an event that will know it, and the processor time of the thread."""
+        if self.device.type != 'cuda':
+            return time.perf_counter(), time.thread_time()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event, time.thread_time()
+
+    def add(self, label: str, start: tuple[Any, float]) -> None:
+        """Adds a block that ends now."""
+        self._spans.append((label, start, self.now()))
+
+    def take(self) -> dict[str, BlockTime]:
+        """Returns the times by label, and forgets them.
+
+        On a CUDA device its work must be done: synchronise before.
+        """
+        times: dict[str, BlockTime] = {}
+        for label, (start, host_start), (end, host_end) in self._spans:
+            on_host = isinstance(start, float)
+            seconds = end - start if on_host else start.elapsed_time(end) / 1000
+            before = times.get(label, BlockTime())
+            times[label] = BlockTime(
+                before.seconds + seconds, before.host_seconds + host_end - host_start
+            )
+        self._spans = []
+        return times

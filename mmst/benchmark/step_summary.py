@@ -34,8 +34,8 @@ class StepSummary:
         resize_share: Part of its wall time spent in making the subnets' batches.
         resize_inputs_share: Part spent on their images.
         resize_ground_truth_share: Part spent on the rest, the ground truth.
-        other_ms: Milliseconds that a subnet pass spends outside forward, backward and resizing
-            images, under the profiler; the median over the iterations with subnets, 0 without.
+        other_ms: Milliseconds of processor time that a subnet pass spends outside forward,
+            backward and resizing images; the median over the iterations with subnets, 0 without.
     """
 
     arm: str

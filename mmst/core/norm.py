@@ -44,11 +44,12 @@ def isolated_norm(module: nn.Module) -> Iterator[None]:
     with preserved(others):
         try:
             for layer in flagged:
-                layer.track_running_stats = False
+                # Not setattr, with which a module first looks for a parameter of that name.
+                vars(layer)['track_running_stats'] = False
             yield
         finally:
             for layer in flagged:
-                layer.track_running_stats = True
+                vars(layer)['track_running_stats'] = True
 
 
 @contextmanager

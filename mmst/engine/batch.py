@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
-from torch.profiler import record_function
 
 from mmst.core import sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 
 from .elements import copy_value
 from .inputs import RandomSmallerInput
-from .labels import IMAGES
+from .labels import IMAGES, labelled
 from .task import ImageResize, Task, task_of
 
 __all__ = ['SubnetBatch', 'draw_subnet_batch', 'subnet_batch']
@@ -151,7 +150,7 @@ def _resize_images(
         scaled = {from_hw: scale_size(from_hw, ratio) for from_hw in set(from_hws)}
         to_hws = [scaled[from_hw] for from_hw in from_hws]
         padded_hw = task.padded_size(model, to_hws, ratio, divisor_hw)
-        with record_function(IMAGES):
+        with labelled(IMAGES):
             inputs = resize_padded_batch(
                 inputs, source_hws, to_hws, padded_hw, task.pad_value(model)
             )

@@ -13,7 +13,7 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-__all__ = ['copy_value', 'map_fields']
+__all__ = ['copy_value', 'map_fields', 'metainfo_of']
 
 _ARRAYS = frozenset([Tensor, np.ndarray])
 
@@ -34,11 +34,19 @@ def map_fields(
     # As set_field does for each entry, and set_metainfo after a copy that takes, for the raw
     # annotations of mmpose, more time than all else here.
     result._metainfo_fields.update(metainfo)
+    own.update(metainfo)
     for name, value in metainfo.items():
-        own[name] = copy_value(value) if type(value) in _ARRAYS else value
+        if type(value) in _ARRAYS:
+            own[name] = copy_value(value)
     for name in sorted(element.keys()):
         setattr(result, name, convert(name, getattr(element, name)))
     return result
+
+
+def metainfo_of(element: BaseDataElement) -> dict[str, Any]:
+    """Returns the metainfo of an element, which its own property takes three times as long for."""
+    own = vars(element)
+    return {name: own[name] for name in element._metainfo_fields}
 
 
 def copy_value(value: Any) -> Any:
@@ -46,7 +54,7 @@ def copy_value(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, BaseDataElement):
-        return map_fields(value, value.metainfo, _copy_field)
+        return map_fields(value, metainfo_of(value), _copy_field)
     if type(value) in (list, tuple):
         return type(value)(map(copy_value, value))
     return copy.deepcopy(value)

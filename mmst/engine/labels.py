@@ -1,8 +1,14 @@
-"""Names under which torch's profiler shows the parts of a stimulated iteration."""
+"""The parts of a stimulated iteration by name, for torch's profiler and for a clock."""
 
 from __future__ import annotations
 
-__all__ = ['BACKWARD', 'BATCH', 'FORWARD', 'IMAGES', 'SUBNETS']
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from torch.profiler import record_function
+
+__all__ = ['BACKWARD', 'BATCH', 'FORWARD', 'IMAGES', 'LABELS', 'SUBNETS', 'labelled', 'watched_by']
 
 SUBNETS = 'mmst.subnets'
 """All that subnets add to a forward of the main network."""
@@ -12,3 +18,40 @@ IMAGES = 'mmst.subnets.batch.images'
 """Resizing its images."""
 FORWARD = 'mmst.subnets.forward'
 BACKWARD = 'mmst.subnets.backward'
+LABELS = (SUBNETS, BATCH, IMAGES, FORWARD, BACKWARD)
+
+
+class Clock(Protocol):
+    """Takes the times of labelled blocks."""
+
+    def now(self) -> Any:
+        """Returns the time."""
+
+    def add(self, label: str, start: Any) -> None:
+        """Adds a block that ends now."""
+
+
+_clocks: list[Clock] = []
+
+
+@contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Gives a block a name in torch's profiler, and tells its time to the clock that watches."""
+    clock = _clocks[-1] if _clocks else None
+    start = clock.now() if clock else None
+    try:
+        with record_function(label):
+            yield
+    finally:
+        if clock:
+            clock.add(label, start)
+
+
+@contextmanager
+def watched_by(clock: Clock) -> Iterator[None]:
+    """Lets a clock take the times of labelled blocks within the context."""
+    _clocks.append(clock)
+    try:
+        yield
+    finally:
+        _clocks.remove(clock)

@@ -11,13 +11,12 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.profiler import record_function
 
 from mmst.core import weight_factor
 
 from .batch import draw_subnet_batch, subnet_batch
 from .faults import LossCheck, PassInfo, explain_failure
-from .labels import BATCH, SUBNETS
+from .labels import BATCH, SUBNETS, labelled
 from .main_forward import MainCall, MainForward
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
@@ -220,7 +219,7 @@ class StimulativeHook(Hook):
             subnet_batch(self._model, call.inputs, call.data_samples, self.inputs.smallest)
             self._batch_is_checked = True
         if weight > 0:
-            with record_function(SUBNETS):
+            with labelled(SUBNETS):
                 self._train_subnets(runner, weight, call)
 
     def _train_subnets(self, runner: Runner, weight: float, call: MainCall) -> None:
@@ -261,7 +260,7 @@ class StimulativeHook(Hook):
         call: MainCall,
         info: PassInfo,
     ) -> Mapping[str, Tensor] | None:
-        with record_function(BATCH):
+        with labelled(BATCH):
             batch = info.batch = draw_subnet_batch(
                 self._model,
                 call.inputs,

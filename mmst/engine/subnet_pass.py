@@ -8,12 +8,11 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
-from torch.profiler import record_function
 
 from mmst.core import DepthSpace, Subnet, active_subnet, isolated_state
 
 from .batch import SubnetBatch
-from .labels import BACKWARD, FORWARD
+from .labels import BACKWARD, FORWARD, labelled
 from .random_state import private_random_state
 from .supervision import GroundTruthSupervision, LogitSupervision
 
@@ -100,12 +99,12 @@ def train_subnet(
     device = batch.inputs.device
     state = isolated_state(model, norm=isolate_norm)
     with active_subnet(backbone, subnet), state, private_random_state(random_key, device):
-        with record_function(FORWARD):
+        with labelled(FORWARD):
             loss, values = supervision.losses(model, batch.inputs, batch.data_samples, logits)
         if accept is not None and not accept(loss, values):
             return None
         # Inside active_subnet: activation checkpointing runs the forward again.
-        with record_function(BACKWARD), torch.autocast(device.type, enabled=False):
+        with labelled(BACKWARD), torch.autocast(device.type, enabled=False):
             _scale(weight * loss, optim_wrapper).backward()
     return {name: value.detach() for name, value in values.items()}
 

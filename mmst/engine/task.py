@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mmst.core.resize import stack_size
 
-from .elements import map_fields
+from .elements import map_fields, metainfo_of
 
 __all__ = [
     'ImageResize',
@@ -204,7 +204,7 @@ class Task:
         """
         results = []
         for sample, resize in zip(data_samples, resizes, strict=True):
-            metainfo = sample.metainfo
+            metainfo = metainfo_of(sample)
             metainfo.update(self.resize_metainfo(metainfo, resize))
             results.append(map_fields(sample, metainfo, field_resizer(type(sample), resize)))
         return results

@@ -87,9 +87,8 @@ def test_all_arms_do_the_same_main_passes(measure):
     record = Losses()
     measure(HOOK, custom_hooks=[record])
     assert list(record.losses) == [0, 1, 2, 3]
-    # Each of the five arms is timed; after the warm-up all but one are counted as well, and the
-    # parts of the two with subnets are timed.
-    assert [len(losses) for losses in record.losses.values()] == [5, 11, 11, 11]
+    # Each of the five arms is timed; after the warm-up, all but one are counted as well.
+    assert [len(losses) for losses in record.losses.values()] == [5, 9, 9, 9]
     assert all(len(set(losses)) == 1 for losses in record.losses.values())
     assert len({losses[0] for losses in record.losses.values()}) == 3  # as many batches
 

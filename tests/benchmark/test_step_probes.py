@@ -4,9 +4,9 @@ import time
 
 import torch
 from torch import nn
-from torch.profiler import record_function
 
-from mmst.benchmark.step_probes import count_cost, peak_allocated, time_call, time_labels
+from mmst.benchmark.step_probes import LabelClock, count_cost, peak_allocated, time_call
+from mmst.engine.labels import labelled, watched_by
 
 CPU = torch.device('cpu')
 
@@ -51,17 +51,20 @@ def test_backward_is_counted():
     assert cost.flops == 2 * (2 * 5 * 100 * 10)  # the input needs no gradient
 
 
-def test_labelled_blocks_are_timed():
-    def work():
-        with record_function('outer'):
-            time.sleep(0.01)
-            for _ in range(2):
-                with record_function('inner'):
-                    time.sleep(0.01)
-
-    times = time_labels(work, ('outer', 'inner', 'absent'), CPU)
-    assert 0.02 <= times['inner'] <= times['outer'] - 0.01 < 1
-    assert times['absent'] == 0
+def test_labelled_blocks_are_timed_while_a_clock_watches():
+    clock = LabelClock(CPU)
+    with watched_by(clock), labelled('outer'):
+        time.sleep(0.01)
+        for _ in range(2):
+            with labelled('inner'):
+                time.sleep(0.01)
+    with labelled('later'):
+        pass
+    times = clock.take()
+    assert set(times) == {'outer', 'inner'}
+    assert 0.02 <= times['inner'].seconds <= times['outer'].seconds - 0.01 < 1
+    assert 0 < times['inner'].host_seconds < times['outer'].host_seconds < 0.02
+    assert clock.take() == {}
 
 
 def test_time_is_that_of_the_call():
