@@ -196,6 +196,12 @@ def test_a_frozen_copy_is_a_teacher(backbone):
         find_stimulated_backbone(model)
 
 
+def test_a_frozen_copy_beside_the_backbone_is_a_teacher(backbone):
+    """CAE of mmpretrain has it there."""
+    model = Student(backbone, teacher=copy.deepcopy(backbone).requires_grad_(False))
+    assert find_stimulated_backbone(model) is backbone
+
+
 def test_a_frozen_backbone_under_a_trained_head_is_no_teacher(backbone):
     model = Student(backbone.requires_grad_(False), head=nn.Linear(1, 1))
     model.copy = Student(copy.deepcopy(backbone), head=nn.Linear(1, 1)).requires_grad_(False)
