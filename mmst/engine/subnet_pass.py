@@ -22,11 +22,11 @@ __all__ = ['find_stimulated_backbone', 'train_subnet']
 def find_stimulated_backbone(model: nn.Module) -> nn.Module:
     """Finds the backbone that :func:`mmst.STBackbone` built: the module with a ``depth_space``.
 
-    Of a student and its teacher, which is a copy or a network of its own without a trained
-    parameter, the student is meant.
+    Of a student and its teacher the student is meant, the one with trained parameters. If none has
+    any, it is the one beside trained parameters: subnets then train neck and heads.
 
     Raises:
-        ValueError: There is none that is trained, or more than one.
+        ValueError: There is none that is not a teacher's, or more than one.
     """
     found = {
         name: module
@@ -40,24 +40,28 @@ def find_stimulated_backbone(model: nn.Module) -> nn.Module:
             f"{type(model).__name__}. Set model.backbone.type='mmst.STBackbone' and "
             "model.backbone.wraps='ResNet' (the type it had before)"
         )
-    trained = {
+    students = {name: module for name, module in found.items() if _is_trained(module)} or {
         name: module
         for name, module in found.items()
-        if any(parameter.requires_grad for parameter in module.parameters())
+        if _is_trained(model.get_submodule(name.rpartition('.')[0]))
     }
-    if not trained:
+    if not students:
         raise ValueError(
-            'model must have a backbone built by mmst.STBackbone that is trained, got '
-            f'{", ".join(found)} with all parameters frozen, as a teacher has them. Let '
-            'mmst.STBackbone build the backbone that is trained, or unfreeze it (frozen_stages)'
+            'model must have a backbone built by mmst.STBackbone in a part of it that is trained, '
+            f'got {", ".join(found)}, a teacher, beside which all is frozen. Let mmst.STBackbone '
+            'build the backbone of the student'
         )
-    if len(trained) > 1:
+    if len(students) > 1:
         raise ValueError(
-            f'model must have one trained backbone built by mmst.STBackbone, got {len(trained)}: '
-            f'{", ".join(trained)}. Give all but the one whose subnets are to be trained the type '
+            f'model must have one backbone built by mmst.STBackbone, got {len(students)}: '
+            f'{", ".join(students)}. Give all but the one whose subnets are to be trained the type '
             'that they wrap'
         )
-    return next(iter(trained.values()))
+    return next(iter(students.values()))
+
+
+def _is_trained(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def train_subnet(

@@ -1,5 +1,6 @@
 """Models with a teacher, several branches or compiled parts: they work, or are refused by name."""
 
+import copy
 import inspect
 
 import pytest
@@ -188,15 +189,28 @@ def test_a_frozen_copy_is_a_teacher(backbone):
     assert find_stimulated_backbone(model) is backbone
     with pytest.raises(ValueError, match='Student with the ExponentialMovingAverage copy'):
         check_model(model, backbone)
-    backbone.requires_grad_(False)
-    message = r'is trained, got backbone, copy\.module with all parameters frozen'
-    with pytest.raises(ValueError, match=message):
+    model.backbone = nn.Identity()  # an STBackbone is only in the teacher
+    with pytest.raises(
+        ValueError, match=r'got copy\.module, a teacher, beside which all is frozen'
+    ):
         find_stimulated_backbone(model)
+
+
+def test_a_frozen_copy_beside_the_backbone_is_a_teacher(backbone):
+    """CAE of mmpretrain has it there."""
+    model = Student(backbone, teacher=copy.deepcopy(backbone).requires_grad_(False))
+    assert find_stimulated_backbone(model) is backbone
+
+
+def test_a_frozen_backbone_under_a_trained_head_is_no_teacher(backbone):
+    model = Student(backbone.requires_grad_(False), head=nn.Linear(1, 1))
+    model.copy = Student(copy.deepcopy(backbone), head=nn.Linear(1, 1)).requires_grad_(False)
+    assert find_stimulated_backbone(model) is backbone
 
 
 def test_two_trained_backbones_are_still_refused(backbone):
     model = Student(backbone, other=MODELS.build(BACKBONE))
-    with pytest.raises(ValueError, match='one trained backbone .*, got 2: backbone, other'):
+    with pytest.raises(ValueError, match='one backbone built by .*, got 2: backbone, other'):
         find_stimulated_backbone(model)
 
 
