@@ -1,7 +1,7 @@
 # `make` alone lists the targets. PYTHON=python3.11 make setup chooses the interpreter.
 INTERPRETER := $(or $(PYTHON),python3)
-# A process takes about 2 GB; mmdet and its like are imported in each.
-PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 8
+# Each process imports mmdet and its like, and grows to 4 GB.
+PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 4
 
 .PHONY: help setup demo test lint format clean
 
