@@ -22,6 +22,7 @@ from mmst.core import residual_stages
 __all__ = [
     'build_backbone',
     'build_model',
+    'build_module',
     'check_kind',
     'check_model',
     'check_start',
@@ -169,10 +170,11 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
     necessary = _necessary(model)
     own = dict(model.named_parameters()) | dict(model.named_buffers())
     sizes = {name: own[name].numel() for name in sorted(necessary & own.keys())}
-    left = [name for name in sizes if name in _left_empty(model, own, checkpoint)]
+    empty = _left_empty(model, own, checkpoint)
+    left = [name for name in sizes if name in empty]
     backbone = [name for name in sizes if 'backbone' in name.split('.')]
     part = backbone or list(sizes)
-    unfilled = [name for name in part if name in left]
+    unfilled = [name for name in part if name in empty]
     missing = sum(sizes[name] for name in unfilled) / sum(sizes[name] for name in part)
     if missing > 0.5:
         raise ValueError(
@@ -243,17 +245,18 @@ def _shape(tensor: Tensor | None) -> tuple[int, ...] | str:
 
 def build_backbone(cfg: Config, backbone: ConfigDict) -> nn.Module:
     """Builds the backbone of a config, to see its keys and attributes."""
-    return _build(cfg, {**backbone, 'init_cfg': None})
+    return build_module(cfg, {**backbone, 'init_cfg': None})
 
 
 def build_model(cfg: Config) -> nn.Module:
     """Builds the model of a config, to try whether weights fit it."""
     preprocessor = cfg.get('data_preprocessor')
     defaults = {} if preprocessor is None else {'data_preprocessor': preprocessor}
-    return _build(cfg, {**defaults, **cfg.model})
+    return build_module(cfg, {**defaults, **cfg.model})
 
 
-def _build(cfg: Config, module: Mapping[str, Any]) -> nn.Module:
+def build_module(cfg: Config, module: Mapping[str, Any]) -> nn.Module:
+    """Builds a part of the model of a config as the model would."""
     scope = cfg.model.get('_scope_') or cfg.get('default_scope')
     with MODELS.switch_scope_and_registry(scope) as registry:
         return registry.build(ConfigDict(copy.deepcopy(module)))

@@ -16,7 +16,7 @@ from torch import Tensor
 from mmst.checkpoints import safe_loading
 from mmst.engine.random_state import private_random_state
 
-from .fit import MOST_SHOWN, build_model
+from .fit import MOST_SHOWN, build_model, build_module
 from .walk import names_checkpoint
 
 __all__ = ['check_pretrained']
@@ -26,14 +26,16 @@ def check_pretrained(cfg: Config) -> None:
     """Checks what the backbone gets from local files that ``init_cfg`` or ``pretrained`` names.
 
     mmengine only logs what it cannot load, and backbones convert files in ways of their own. So the
-    model is initialised twice, with different random numbers: what differs is random.
+    backbone is initialised twice, with different random numbers: what differs is random.
 
     Raises:
         FileNotFoundError: A file is missing.
         UntrustedCheckpointError: Reading one would run code.
         ValueError: More than half of the backbone would stay random.
     """
-    files = sorted(set(_named_files(cfg.get('model'))))
+    model = cfg.get('model') or {}
+    whole = _named_files(model)
+    files = whole + _named_files(model.get('backbone') or {})
     loaded_over = cfg.get('load_from') or cfg.get('resume')
     if not files or loaded_over or any('://' in file for file in files):
         return
@@ -44,10 +46,10 @@ def check_pretrained(cfg: Config) -> None:
                 'with --weights'
             )
     with safe_loading(files[0]):
-        first, second = (_initial_backbone(cfg, seed) for seed in (0, 1))
+        first, second = (_initial_backbone(cfg, bool(whole), seed) for seed in (0, 1))
     unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
     missing = sum(first[name].numel() for name in unfilled)
-    share = missing / max(1, sum(value.numel() for value in first.values()))
+    share = missing / sum(value.numel() for value in first.values())
     named = ' and '.join(repr(file) for file in files)
     if share > 0.5:
         raise ValueError(
@@ -65,30 +67,26 @@ def check_pretrained(cfg: Config) -> None:
         )
 
 
-def _named_files(node: Any) -> Iterator[str]:
-    """Yields the names of checkpoints in the config of a model."""
-    if isinstance(node, dict):
-        if names_checkpoint(node):
-            yield str(node.get('checkpoint'))
-        if isinstance(node.get('pretrained'), str):
-            yield node['pretrained']
-        node = list(dict.values(node))
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _named_files(value)
+def _named_files(node: dict[str, Any]) -> list[str]:
+    """Names of checkpoints that a module's own config has."""
+    initial, pretrained = node.get('init_cfg'), node.get('pretrained')
+    entries = initial if isinstance(initial, list) else [initial]
+    files = [str(entry.get('checkpoint')) for entry in entries if names_checkpoint(entry)]
+    return [*files, pretrained] if isinstance(pretrained, str) else files
 
 
-def _initial_backbone(cfg: Config, seed: int) -> dict[str, Tensor]:
+def _initial_backbone(cfg: Config, whole: bool, seed: int) -> dict[str, Tensor]:
+    """Parameters of the backbone after its initialisation, as a part of the model or alone."""
     with private_random_state(f'mmst.initial:{seed}', torch.device('cpu')), _silence():
-        model = build_model(cfg)
+        model = build_model(cfg) if whole else build_module(cfg, cfg.model.backbone)
         model.init_weights()
-    parameters = model.named_parameters()
-    return {name: value for name, value in parameters if 'backbone' in name.split('.')}
+    part = getattr(model, 'backbone', model) if whole else model
+    return dict(part.named_parameters())
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Mmengine logs every tensor that it initialises."""
+    """Keeps mmengine from logging every tensor that it initialises."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)

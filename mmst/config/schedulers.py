@@ -15,6 +15,7 @@ from .walk import type_name
 __all__ = ['Scale', 'scale_schedulers']
 
 _DECAYS = ('CosineAnnealing', 'Poly', 'Exponential', 'Step')
+_STEPS = {f'Step{end}': f'MultiStep{end}' for end in ('LR', 'Momentum', 'ParamScheduler')}
 _ALMOST_ONE = 1 - 1e-9
 
 
@@ -85,7 +86,7 @@ def _scaled(scheduler: ConfigDict, scale: Scale) -> ConfigDict | None:
         )
     if scale.by_epoch and not by_epoch and _has_own_horizon(new, kind):
         scale, by_epoch = Scale(scale.new, _horizon(new, kind), by_epoch=False), False
-    if 'step_size' in new:
+    if kind in _STEPS:
         _list_steps(new, kind, scale.old)
     old_length = _length(new, scale.old)
     _scale_counts(new, scale, by_epoch)
@@ -147,7 +148,7 @@ def _horizon(scheduler: ConfigDict, kind: str) -> int:
 def _list_steps(scheduler: ConfigDict, kind: str, run: int) -> None:
     """Says by milestones what a step size says: they scale to fractions of an iteration, too."""
     step = scheduler.pop('step_size')
-    scheduler.type = f'Multi{kind}'
+    scheduler.type = _STEPS[kind]
     scheduler.milestones = list(range(step, _length(scheduler, run), step))
 
 
@@ -163,7 +164,7 @@ def _scale_counts(scheduler: ConfigDict, scale: Scale, by_epoch: bool) -> None:
         scheduler.begin = begin
     if scheduler.get('end') is not None:
         scheduler.end = scale.apply(scheduler.end, by_epoch)
-    for name in ('T_max', 'total_steps'):
+    for name in ('T_max', 'total_steps', 'step_size'):
         if scheduler.get(name) is not None:
             scheduler[name] = max(1, since_begin(scheduler[name]))
     if 'milestones' in scheduler:

@@ -60,6 +60,13 @@ def test_weights_of_another_network_are_refused(weights, tmp_path):
     check_pretrained(cfg)
 
 
+def test_a_file_for_another_part_says_nothing_about_the_backbone(tmp_path):
+    torch.save({}, tmp_path / 'a.pth')
+    cfg = config(tmp_path / 'a.pth')
+    cfg.model.head.init_cfg = cfg.model.backbone.pop('init_cfg')
+    check_pretrained(cfg)
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match="names the file 'gone.pth', .*--weights"):
         check_pretrained(config('gone.pth'))
@@ -70,7 +77,7 @@ def test_what_stays_random_is_told(weights, tmp_path, warnings):
     del weights['conv1.weight']
     torch.save(weights, tmp_path / 'a.pth')
     check_pretrained(config(tmp_path / 'a.pth'))
-    assert 'leaves 1 tensors of the backbone random: backbone.conv1.weight' in warnings()
+    assert 'leaves 1 tensors of the backbone random: conv1.weight' in warnings()
 
 
 def test_what_a_backbone_converts_itself_fits(tmp_path, warnings):
