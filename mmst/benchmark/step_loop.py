@@ -105,7 +105,7 @@ class StepBenchmarkLoop(BaseLoop):
 
     All arms share model, optimiser, batches and random states, so that their main passes do the
     same. The learning rate is 0, which leaves the parameters as they are. At each step each arm
-    trains one iteration, in an order drawn anew; then each does it once more for counting.
+    trains one iteration, in an order of its own; then each does it once more for counting.
 
     Args:
         runner: The runner of the config.

@@ -44,7 +44,7 @@ def make_resumable(cfg: Config) -> Config:
     """Makes a run one that an interruption does not change, in place.
 
     Random numbers then depend on the seed and the iteration alone, see
-    :class:`mmst.RandomStateHook`; those of data loading workers too, which are started anew in
+    :class:`mmst.RandomStateHook`; those of data loading workers too, which are started again in
     each epoch.
     """
     hooks = ConfigDict(cfg.get('default_hooks') or {})

@@ -19,7 +19,7 @@ def make_subnet_config(cfg: Config, depths: Sequence[int], checkpoint: str) -> C
 
     It is an ordinary config that depends on no other file: the backbone is an ``STBackbone`` with
     ``depths``, training starts from the exported checkpoint, and no stimulative training is left
-    (fewer blocks have fewer subnets, whose choices are the user's to make anew).
+    (fewer blocks have fewer subnets, whose choices are the user's to make again).
 
     Args:
         cfg: Config of the whole network, stimulative or not, that is not changed.

@@ -24,8 +24,8 @@ def preserved(places: Iterable[Place]) -> Iterator[None]:
     """Puts attributes back on exit, also by an exception, whatever happens to them within.
 
     Within the context, tensors are copies. So nothing touches the original ones, and a graph that
-    was recorded before and still needs them stays valid. Containers are the same objects, and get
-    their contents back, at every depth; tensors in them are not copied.
+    was recorded before and still needs them stays valid. Containers (dict, list, set, deque) are
+    the same objects, hold copies of their tensors, and get their contents back, at every depth.
 
     Args:
         places: Objects and the names of their attributes. An attribute that does not exist on entry
@@ -38,21 +38,40 @@ def preserved(places: Iterable[Place]) -> Iterator[None]:
         for owner, name in places:
             value = getattr(owner, name, _MISSING)
             originals.append((owner, name, value))
-            contents += _contents(value)
             if isinstance(value, Tensor):
-                if id(value) not in copies:
-                    copies[id(value)] = value.detach().clone()
-                setattr(owner, name, copies[id(value)])
+                setattr(owner, name, _copied(value, copies))
+            contents += _contents(value)
+        for container, content in contents:
+            _fill(container, content, copies)
         yield
     finally:
         for container, content in contents:
-            container.clear()
-            (container.update if hasattr(container, 'update') else container.extend)(content)
+            _fill(container, content)
         for owner, name, value in originals:
             if value is not _MISSING:
                 setattr(owner, name, value)
             elif hasattr(owner, name):
                 delattr(owner, name)
+
+
+def _copied(value: Any, copies: dict[int, Tensor]) -> Any:
+    """Returns a copy of a tensor, always the same one; anything else as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    if id(value) not in copies:
+        copies[id(value)] = value.detach().clone()
+    return copies[id(value)]
+
+
+def _fill(container: Any, content: Any, copies: dict[int, Tensor] | None = None) -> None:
+    """Gives a container some contents, or copies of the tensors in it."""
+    container.clear()
+    if isinstance(container, dict):
+        pairs = content.items()
+        container.update({k: v if copies is None else _copied(v, copies) for k, v in pairs})
+        return
+    values = content if copies is None else [_copied(value, copies) for value in content]
+    (container.update if isinstance(container, set) else container.extend)(values)
 
 
 def _contents(value: Any) -> list[tuple[Any, Any]]:

@@ -27,7 +27,7 @@ _found: dict[type, tuple[str, ...]] = {}
 def register_state(module_class: type[nn.Module] | str, *attributes: str) -> None:
     """Registers plain attributes that a module changes in a forward in training mode.
 
-    Buffers need no registration.
+    They are added to those that are registered for the class. Buffers need no registration.
 
     Example:
         >>> register_state(MyLoss, 'num_updates', 'history')
@@ -47,7 +47,7 @@ def register_state(module_class: type[nn.Module] | str, *attributes: str) -> Non
             "least one name, e.g. register_state(MyLoss, 'num_updates')"
         )
     name = module_class if isinstance(module_class, str) else dotted_name(module_class)
-    _attributes[name] = attributes
+    _attributes[name] = tuple(dict.fromkeys((*_attributes.get(name, ()), *attributes)))
     _found.clear()
 
 
@@ -71,20 +71,30 @@ def isolated_state(model: nn.Module, *, norm: bool = True) -> Iterator[None]:
         norm: Whether this holds for the running statistics of norm layers, too.
     """
     modules = list(model.modules())
-    buffers = [(module, len(module._buffers)) for module in modules]
+    buffers = [(module, tuple(module._buffers)) for module in modules]
     places = [place for module in modules for place in _places(module)]
     with preserved(places), isolated_norm(model) if norm else nullcontext():
         try:
             yield
         finally:
-            for module, count in buffers:
-                for name in list(module._buffers)[count:]:
-                    delattr(module, name)
+            for module, names in buffers:
+                if tuple(module._buffers) != names:
+                    _reset_buffers(module, names)
 
 
 def dotted_name(cls: type) -> str:
     """Module and qualified name of a class."""
     return f'{cls.__module__}.{cls.__qualname__}'
+
+
+def _reset_buffers(module: nn.Module, names: tuple[str, ...]) -> None:
+    """Lets a module have buffers of these names, in this order; new ones have no value yet."""
+    for name in set(module._buffers).difference(names):
+        delattr(module, name)
+    for name in names:
+        if name not in module._buffers:
+            module.register_buffer(name, None)
+        module._buffers[name] = module._buffers.pop(name)
 
 
 def _places(module: nn.Module) -> Iterator[Place]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from .state import dotted_name, registered_state
@@ -28,8 +30,9 @@ class StateRecord(NamedTuple):
     parameters: dict[str, Any]
 
     def changed_attributes(self, later: StateRecord) -> list[tuple[str, str]]:
-        """Class and name of each attribute that differs in a later record."""
-        return [key for key, value in later.attributes.items() if self.attributes.get(key) != value]
+        """Class and name of each attribute that differs in a later record, or is in one alone."""
+        keys = dict.fromkeys((*self.attributes, *later.attributes))
+        return [key for key in keys if self.attributes.get(key) != later.attributes.get(key)]
 
     def changed_parameters(self, later: StateRecord) -> list[str]:
         """Name of each parameter that differs in a later record."""
@@ -51,38 +54,52 @@ def record_state(model: nn.Module) -> StateRecord:
     seen: set[int] = set()
     attributes: dict[tuple[str, str], Any] = {}
     for module_name, module in model.named_modules():
-        registered = {path.partition('.')[0] for path in registered_state(type(module))}
+        registered = registered_state(type(module))
         for name, value in vars(module).items():
             if name in _TORCH or name in registered or id(value) in seen:
                 continue
             if isinstance(value, (dict, list, set, deque)):
                 seen.add(id(value))
-            if (digest := _digest(value)) is not None:
+            parts = {path.removeprefix(f'{name}.') for path in registered if path != name}
+            if (digest := _digest(value, parts)) is not None:
                 values = attributes.setdefault((dotted_name(type(module)), name), {})
                 values[module_name] = digest
-    parameters = {name: _digest_tensor(value) for name, value in model.named_parameters()}
+    parameters = {name: _moments(value) for name, value in model.named_parameters()}
     return StateRecord(attributes, parameters)
 
 
-def _digest(value: Any, depth: int = 2) -> Any:
-    """Reduces a value to what can be compared, or to None."""
+def _digest(value: Any, without: Container[str] = (), depth: int = 2) -> Any:
+    """Reduces a value to what can be compared, or to None.
+
+    Args:
+        value: The value.
+        without: Names of its attributes that are left out.
+        depth: How many objects inside each other are looked into.
+    """
     if isinstance(value, _PLAIN):
         return repr(value)  # nan equals itself
     if isinstance(value, Tensor):
-        return _digest_tensor(value)
+        return None if value.grad_fn is not None or value.is_meta else _bytes(value)
     if isinstance(value, dict):
-        return {repr(key): _digest(child, depth) for key, child in value.items()}
+        return {repr(key): _digest(child, (), depth) for key, child in value.items()}
     if isinstance(value, (list, tuple, set, frozenset, deque)):
-        return [_digest(child, depth) for child in value]
+        return [_digest(child, (), depth) for child in value]
     if hasattr(value, 'tobytes'):
         return value.tobytes()
     if isinstance(value, (nn.Module, type)) or not hasattr(value, '__dict__') or depth == 0:
         return None
-    return {name: _digest(child, depth - 1) for name, child in vars(value).items()}
+    own = {name: child for name, child in vars(value).items() if name not in without}
+    return {name: _digest(child, (), depth - 1) for name, child in own.items()}
 
 
-def _digest_tensor(value: Tensor) -> Any:
-    if value.grad_fn is not None or value.is_meta:
+def _bytes(value: Tensor) -> tuple[tuple[int, ...], bytes]:
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    return tuple(value.shape), flat.view(torch.uint8).numpy().tobytes()
+
+
+def _moments(parameter: Tensor) -> Any:
+    """Sum and norm, which an update changes: all bytes of a large model would be too many."""
+    if parameter.is_meta:
         return None
-    numbers = value.detach().double()
-    return tuple(value.shape), repr(numbers.sum().item()), repr(numbers.norm().item())
+    numbers = parameter.detach().double()
+    return tuple(numbers.shape), repr(numbers.sum().item()), repr(numbers.norm().item())

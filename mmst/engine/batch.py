@@ -27,6 +27,8 @@ Size = tuple[int, int]
 class SubnetBatch:
     """A batch for one subnet pass, sharing no ground truth with the main network's.
 
+    Lists and dicts of the metainfo are shared.
+
     Args:
         inputs: Images of shape (B, C, H, W).
         data_samples: B data samples that fit them.

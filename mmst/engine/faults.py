@@ -19,6 +19,9 @@ from .batch import SubnetBatch
 
 __all__ = ['LossCheck', 'PassInfo', 'explain_failure']
 
+MOST_LEFT_OUT = 50
+"""Steps in a row that a loss scaler may leave out, twice what a dynamic scale takes to reach 1."""
+
 _TOO_FEW_VALUES = 'Expected more than 1 value per channel when training'
 
 
@@ -55,7 +58,8 @@ class LossCheck:
     Args:
         optim_wrapper: The run's, for its loss scaler. With one (mixed precision) a step is left out
             when something overflows, and the next is tried with a lower scale. An error comes only
-            where that did not help: once the scale is below 1.
+            where that did not help: once the scale is below 1, or after 50 such steps in a row (a
+            scale may be fixed).
         skip: Whether a loss that is not finite on some rank skips the pass on all of them, instead
             of an error.
     """
@@ -64,6 +68,7 @@ class LossCheck:
         self._optim_wrapper = optim_wrapper
         self._skip = skip
         self._unread: list[tuple[str, Tensor, Mapping[str, Tensor]]] = []
+        self._left_out = 0
 
     def accept(self, info: PassInfo, loss: Tensor, values: Mapping[str, Tensor]) -> bool:
         """Tells whether the backward of a subnet pass may run.
@@ -84,9 +89,7 @@ class LossCheck:
         if finite:
             return True
         message = (
-            f'loss of a subnet must be finite on all ranks, is not on another one, in {info}'
-            if is_finite_here
-            else _not_finite(str(info), values)
+            _not_finite_elsewhere(str(info)) if is_finite_here else _not_finite(str(info), values)
         )
         print_log(f'{message}: skipped on all ranks', logger='current', level=logging.WARNING)
         return False
@@ -98,12 +101,21 @@ class LossCheck:
             FloatingPointError: One is not finite.
         """
         unread, self._unread = self._unread, []
-        if not unread or torch.stack([finite for _, finite, _ in unread]).all():
+        if not unread:
             return
-        info, values = next((info, values) for info, finite, values in unread if not finite)
-        message = _not_finite(info, values)
+        finite = torch.stack([finite for _, finite, _ in unread]).all().int()
+        all_reduce(finite, 'min')  # gradients are averaged: what is lost on one rank is on all
+        if finite:
+            self._left_out = 0
+            return
+        message = next(
+            (_not_finite(info, values) for info, finite, values in unread if not finite),
+            _not_finite_elsewhere(unread[0][0]),
+        )
         scaler = getattr(self._optim_wrapper, 'loss_scaler', None)
-        if scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1:
+        self._left_out += 1
+        may_recover = self._left_out < MOST_LEFT_OUT
+        if scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1 and may_recover:
             print_log(
                 f'{message}: the loss scaler leaves out this step, its scale is '
                 f'{scaler.get_scale():g}',
@@ -120,6 +132,10 @@ class LossCheck:
     def forget(self) -> None:
         """Drops what an interrupted iteration may have left."""
         self._unread = []
+
+
+def _not_finite_elsewhere(info: str) -> str:
+    return f'loss of a subnet must be finite on all ranks, is not on another one, in {info}'
 
 
 def _not_finite(info: str, values: Mapping[str, Tensor]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ class MainForward:
     def __init__(self, model: BaseModel, teacher: nn.Module | None) -> None:
         self._model = model
         self._teacher = teacher
-        self._names = _argument_names(model)
+        self._arguments = _Arguments.of(model)
         self._handles: list[Any] = []
         self._other_calls: list[str] = []
         self._is_armed = False
@@ -112,8 +112,8 @@ class MainForward:
         )
 
     def _training_call(self, args: tuple, kwargs: dict) -> MainCall | None:
-        arguments = {**dict(zip(self._names, args, strict=False)), **kwargs}
-        wanted = self._names[:2]
+        arguments = self._arguments.bind(args, kwargs)
+        wanted = self._arguments.wanted
         problems = [f'no {name}' for name in wanted if name not in arguments]
         if arguments.get('mode') != 'loss':
             problems.append(f'mode={arguments.get("mode")!r}')
@@ -127,12 +127,38 @@ class MainForward:
         return MainCall(*(arguments[name] for name in wanted))
 
 
-def _argument_names(model: BaseModel) -> Sequence[str]:
-    """Names of images, data samples and mode among the arguments of a model's forward.
+@dataclass(frozen=True)
+class _Arguments:
+    """What the arguments of a model's forward are called.
 
-    They are those of ``BaseModel.forward`` where a forward hands on all its arguments.
+    Where a forward hands on all its arguments, they are those of ``BaseModel.forward``.
+
+    Args:
+        positional: Names of those that may be given by position, in their order.
+        wanted: Names of images and data samples.
+        defaults: Values of those that may be left out.
     """
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(model.forward).parameters.values()
-    names = [parameter.name for parameter in parameters if parameter.kind in kinds]
-    return names if 'mode' in names[2:] else ('inputs', 'data_samples', 'mode')
+
+    positional: tuple[str, ...] = ('inputs', 'data_samples', 'mode')
+    wanted: tuple[str, ...] = ('inputs', 'data_samples')
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: BaseModel) -> _Arguments:
+        kinds = inspect.Parameter
+        parameters = inspect.signature(model.forward).parameters
+        named = {
+            name: parameter
+            for name, parameter in parameters.items()
+            if parameter.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+        }
+        others = [name for name in named if name != 'mode']
+        if 'mode' not in named or len(others) < 2:
+            return cls()
+        positional = [name for name, p in named.items() if p.kind is not kinds.KEYWORD_ONLY]
+        defaults = {name: p.default for name, p in named.items() if p.default is not kinds.empty}
+        return cls(tuple(positional), tuple(others[:2]), defaults)
+
+    def bind(self, args: tuple, kwargs: dict) -> dict[str, Any]:
+        """Returns the values of a call by name."""
+        return {**self.defaults, **dict(zip(self.positional, args, strict=False)), **kwargs}

@@ -62,7 +62,7 @@ def seed_worker(worker_id: int) -> None:
     """Seeds a data loading worker by its epoch, its rank and itself.
 
     For ``worker_init_fn`` of a data loader. mmengine's own gives workers the same random numbers in
-    each epoch in which they are started anew.
+    each epoch in which they are started again.
 
     Args:
         worker_id: Which worker; torch has added it to the seed of the epoch.

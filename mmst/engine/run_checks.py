@@ -165,12 +165,19 @@ def _container_of_batches(model: nn.Module) -> str:
 
 
 def _hidden_modules(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
-    """Yields modules that others have as plain attributes, so that ``modules()`` lacks them."""
-    registered = set(model.modules())
+    """Yields modules that others have as plain attributes, so that ``modules()`` lacks them.
+
+    They may also be in a list, tuple or dict there.
+    """
+    registered, of_torch = set(model.modules()), set(vars(nn.Module()))
     for owner in model.modules():
         for name, value in vars(owner).items():
-            if isinstance(value, nn.Module) and value not in registered:
-                yield owner, name, value
+            if name in of_torch:
+                continue
+            values = value.values() if isinstance(value, dict) else value
+            for part in values if isinstance(value, (list, tuple, dict)) else [value]:
+                if isinstance(part, nn.Module) and part not in registered:
+                    yield owner, name, part
 
 
 def _check_compiled(model: nn.Module, backbone: nn.Module) -> None:

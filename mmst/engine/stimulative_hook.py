@@ -78,7 +78,7 @@ class StimulativeHook(Hook):
         on_nonfinite: What happens when a subnet's loss is not finite: ``'stop'`` raises an error
             before the optimiser's step; ``'skip'`` leaves the pass out on all ranks and counts it
             in the log as ``subnet/skipped``. With a loss scaler (mixed precision) ``'stop'`` raises
-            only once its scale is below 1.
+            only once its scale is below 1, or after 50 steps in a row that it left out.
         seed: Seed of the draws. Defaults to the run's.
 
     Raises:

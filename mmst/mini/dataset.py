@@ -85,7 +85,7 @@ def make_mini_data(
         num_val: Number of validation images.
         seed: Seed of all pictures. The same arguments (and the same versions of
             OpenCV and NumPy) give the same bytes.
-        force: Make it anew even if it is there.
+        force: Make it even if it is there.
 
     Returns:
         ``root``, as a path.

@@ -25,7 +25,7 @@ class Stateful(nn.Module):
         self.register_buffer('rebound', torch.zeros(2))
         self.register_buffer('empty', None)
         self.history, self.nested, self.counter = [1], {'values': [1]}, 0
-        self.tensor = torch.zeros(2)
+        self.tensor, self.bank = torch.zeros(2), [torch.zeros(2)]
         self.assigner, self.assigners = Assigner(), [Assigner(), Assigner()]
         self.weight = nn.Parameter(torch.ones(2))
 
@@ -37,6 +37,7 @@ class Stateful(nn.Module):
             if not hasattr(self, 'late'):
                 self.register_buffer('late', torch.ones(1))
             self.tensor += 1
+            self.bank[0] += 1
         self.history.append(2)
         self.nested['values'].append(2)
         self.nested['new'] = 3
@@ -49,7 +50,7 @@ class Stateful(nn.Module):
 
 @pytest.fixture
 def stateful(monkeypatch):
-    names = ['history', 'nested', 'counter', 'tensor', 'last']
+    names = ['history', 'nested', 'counter', 'tensor', 'bank', 'last']
     names += ['assigner.threshold', 'assigners.threshold']
     monkeypatch.setattr('mmst.core.state._attributes', {})
     monkeypatch.setattr('mmst.core.state._found', {})
@@ -132,6 +133,42 @@ def test_subclasses_inherit_registered_attributes(stateful):
     assert registered_state(Heir) == ('extra', *registered_state(Stateful))
 
 
+def test_registered_attributes_are_added(stateful):
+    """The guard advises one registration for each."""
+    before = registered_state(Stateful)
+    register_state(Stateful, 'extra', 'counter')
+    assert registered_state(Stateful) == (*before, 'extra')
+
+
+def test_guard_looks_at_what_is_not_registered_beside_it(monkeypatch):
+    monkeypatch.setattr('mmst.core.state._attributes', {})
+    monkeypatch.setattr('mmst.core.state._found', {})
+    register_state(Stateful, 'assigner.threshold', 'counter')
+    model = Stateful()
+    before = record_state(model)
+    model.assigner.threshold, model.counter = 1.0, 1
+    assert not before.changed_attributes(record_state(model))
+    model.assigner.other = 1
+    del model.history
+    model.bank[0] += torch.tensor([1.0, 0])
+    rolled = record_state(model)
+    names = {name for _, name in before.changed_attributes(rolled)}
+    assert names == {'assigner', 'history', 'bank'}
+    model.bank[0] = model.bank[0].roll(1)
+    assert [n for _, n in rolled.changed_attributes(record_state(model))] == ['bank']
+
+
+def test_buffers_that_are_taken_out_are_back_in_their_place():
+    model = nn.Module()
+    for name in ('first', 'second'):
+        model.register_buffer(name, torch.zeros(1))
+    before = model.first
+    with isolated_state(model):
+        del model.first
+        model.register_buffer('third', torch.ones(1))
+    assert list(model.state_dict()) == ['first', 'second'] and model.first is before
+
+
 def test_registration_without_names_is_an_error():
     with pytest.raises(ValueError, match='attributes must name what .*Stateful.* changes'):
         register_state(Stateful)
@@ -148,7 +185,7 @@ def test_guard_finds_what_nobody_registered(monkeypatch):
     after = record_state(model)
     names = {name for _, name in before.changed_attributes(after)}
     # Not `last`, which belongs to a graph.
-    assert names == {'history', 'nested', 'counter', 'tensor', 'assigner', 'assigners'}
+    assert names == {'history', 'nested', 'counter', 'tensor', 'bank', 'assigner', 'assigners'}
     assert before.changed_parameters(after) == []
     with torch.no_grad():
         model[0].weight.data.lerp_(torch.zeros(2), 0.1)

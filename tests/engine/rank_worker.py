@@ -131,7 +131,12 @@ def train(out, rank, ranks, settings):
         log_level='ERROR',
         experiment_name=out.stem,
     )
-    runner.train()
+    error = None
+    try:
+        runner.train()
+    except FloatingPointError as stop:
+        assert settings['stops']
+        error = str(stop)
     model = runner.model.module if distributed else runner.model
     state = runner.optim_wrapper.optimizer.state
     samples = getattr(runner.train_dataloader.dataset, 'samples', [])[rank::ranks]
@@ -144,10 +149,13 @@ def train(out, rank, ranks, settings):
         {
             'parameters': dict(model.named_parameters()),
             'buffers': dict(model.named_buffers()),
-            'gradients': {n: state[p]['momentum_buffer'] for n, p in model.named_parameters()},
+            'gradients': {
+                n: state[p]['momentum_buffer'] for n, p in model.named_parameters() if p in state
+            },
             'draws': draws,
             'losses': [values['loss'][0] for values in record.subnet if values],
             'seed': runner.seed,
+            'error': error,
             'skipped': [v['skipped'][0] for v in record.subnet if 'skipped' in v],
             'objects': [len(sample['data_samples'].gt_instances) for sample in samples],
         },

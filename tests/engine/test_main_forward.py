@@ -41,6 +41,26 @@ class Decorated(ToyClassifier):
 
 
 @MODELS.register_module(force=True)
+class DefaultMode(ToyClassifier):
+    """Trains unless it is told otherwise."""
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        return super().forward(inputs, data_samples, mode)
+
+    def _run_forward(self, data, mode):
+        return self(data['inputs'], data['data_samples'])
+
+
+@MODELS.register_module(force=True)
+class KeywordMode(ToyClassifier):
+    def forward(self, images, samples=None, *, mode='tensor'):
+        return super().forward(images, samples, mode)
+
+    def _run_forward(self, data, mode):
+        return self(images=data['inputs'], samples=data['data_samples'], mode=mode)
+
+
+@MODELS.register_module(force=True)
 class PositionalMode(HandsOn):
     """Batches as lists, and the mode by position."""
 
@@ -48,7 +68,9 @@ class PositionalMode(HandsOn):
         return self(data['inputs'], data['data_samples'], mode)
 
 
-@pytest.mark.parametrize('kind', [HandsOn, OtherNames, Decorated, PositionalMode])
+@pytest.mark.parametrize(
+    'kind', [HandsOn, OtherNames, Decorated, DefaultMode, KeywordMode, PositionalMode]
+)
 def test_mode_is_found_however_it_is_passed(make_classifier_runner, hook_config, hook, kind):
     def losses(kind):
         runner = make_classifier_runner(hook_config(**hook), max_iters=2, kind=kind.__name__)
@@ -85,7 +107,7 @@ class Evaluating(ToyClassifier):
     ('kind', 'calls'),
     [
         (Bypassing, 'none'),
-        (OtherMode, "no data_samples, mode='tensor'"),
+        (OtherMode, "mode='tensor'"),
         (Evaluating, 'evaluation mode'),
     ],
 )

@@ -14,9 +14,9 @@ from mmst.engine.supervision import GroundTruthSupervision
 class CpuAmpOptimWrapper(AmpOptimWrapper):
     """mmengine's AmpOptimWrapper, but for its constructor, which asks for an accelerator."""
 
-    def __init__(self, init_scale=1024.0, **settings):
+    def __init__(self, init_scale=1024.0, fixed=False, **settings):
         OptimWrapper.__init__(self, **settings)
-        self._scale_update_param = None
+        self._scale_update_param = init_scale if fixed else None
         self.loss_scaler = torch.amp.GradScaler('cpu', init_scale=init_scale)
         self.cast_dtype = torch.bfloat16  # of a CPU's autocast
 
@@ -144,4 +144,15 @@ def test_overflow_that_no_scale_prevents_is_an_error(
         hook_config(), max_iters=20, optim_wrapper=amp(init_scale=4.0), log_level='CRITICAL'
     )
     with pytest.raises(FloatingPointError, match=r'loss of a subnet must be finite.*iteration 2'):
+        runner.train()
+
+
+def test_overflow_under_a_scale_that_does_not_fall_is_an_error(
+    make_classifier_runner, hook_config, overflow_at, monkeypatch
+):
+    monkeypatch.setattr('mmst.engine.faults.MOST_LEFT_OUT', 3)
+    overflow_at({0, 1, *range(3, 1000)})
+    wrapper = amp(init_scale=4.0, fixed=True)
+    runner = make_classifier_runner(hook_config(), max_iters=20, optim_wrapper=wrapper)
+    with pytest.raises(FloatingPointError, match=r'must be finite.*iteration 5'):
         runner.train()

@@ -291,7 +291,7 @@ def test_run_without_any_subnet_is_refused(make_runner, hook_config, changes):
 
 def test_size_that_rounds_to_nothing_is_refused():
     with pytest.raises(ValueError, match='at least one pixel'):
-        RandomSmallerInput(0.01).sample((64, 64), seed=0, step=0, index=0)
+        RandomSmallerInput(0.01).smallest((64, 64))
     assert RandomSmallerInput(0.5).sample((64, 96), seed=1, step=2, index=3) == sample_size(
         (64, 96), 0.5, seed=1, step=2, index=3
     )

@@ -16,6 +16,7 @@ SETTINGS = {
     'find_unused_parameters': False,
     'diff_rank_seed': False,
     'dropout': 0.0,
+    'stops': False,
 }
 
 
@@ -116,6 +117,19 @@ def test_pass_that_is_not_finite_on_one_rank_is_skipped_on_both(run):
     for name, parameter in first['parameters'].items():
         assert torch.equal(parameter, second['parameters'][name]), name
         assert torch.isfinite(parameter).all(), name
+
+
+def test_run_stops_on_both_where_one_rank_has_no_finite_loss(run):
+    """Gradients are averaged: the other rank would step, and save what the step has left."""
+    spoiled = {'type': 'SpoiledSupervision', 'rank': 1, 'at': 4}
+    settings = {'model': 'classifier', 'max_iters': 3, 'lr': 0.01, 'stops': True}
+    first, second = run(
+        'rank', ranks=2, hook={'num_subnets': 2, 'supervision': spoiled}, **settings
+    )
+    assert 'is not on another one, in the pass of subnet 0 in iteration 1' in first['error']
+    assert 'must be finite, got' in second['error'] and 'iteration 1' in second['error']
+    for rank in (first, second):
+        assert all(torch.isfinite(parameter).all() for parameter in rank['parameters'].values())
 
 
 def test_synchronised_norm_is_that_of_one_process(run, hook):
