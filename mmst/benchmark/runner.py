@@ -27,6 +27,8 @@ from .training_cost import PASSES_PER_STEP
 __all__ = ['CellRunner', 'run_cells']
 
 LOCK = 'lock'
+CONFIGS = 'configs'
+"""Folder of a cell's configs: mmengine writes one of the same name into the work dir."""
 
 
 @dataclass(frozen=True)
@@ -101,22 +103,28 @@ class CellRunner:
             return True
 
     def _train(self, cell: Cell, work_dir: Path, lock: int) -> None:
-        file, text = work_dir / 'cell.py', cell_config(cell, self.data_root).pretty_text
+        file, text = work_dir / CONFIGS / 'cell.py', cell_config(cell, self.data_root).pretty_text
         if file.exists() and file.read_text() != text:
             raise ValueError(
                 f'an interrupted cell must go on with the config it began with, got another one '
                 f'than {file}; delete its folder, and it begins again'
             )
         self.say(f'{cell.name}: training of {cell.iters} iterations in {work_dir}')
+        file.parent.mkdir(exist_ok=True)
         file.write_text(text)
         weights = [] if cell.weights is None else ['--weights', cell.weights]
         arguments = ['--work-dir', work_dir, '--seed', cell.seed, '--resume', *weights]
-        self._call('train', [work_dir / 'cell.py', *arguments], work_dir, lock)
+        self._call('train', [file, *arguments], work_dir, lock)
 
     def _test(self, config: str, cell: Cell, work_dir: Path, lock: int) -> dict[str, Any]:
         out = work_dir / 'test.json'
         checkpoint = work_dir / f'iter_{cell.iters}.pth'
-        arguments = [work_dir / f'{config}.py', checkpoint, '--work-dir', work_dir / 'test']
+        arguments = [
+            work_dir / CONFIGS / f'{config}.py',
+            checkpoint,
+            '--work-dir',
+            work_dir / 'test',
+        ]
         self._call('test', [*arguments, '--out', out], work_dir, lock)
         metrics = json.loads(out.read_text())
         if self.metric not in metrics:
@@ -139,7 +147,8 @@ class CellRunner:
                 f'logs must end with iteration {cell.iters}, got {max(log.training, default=0)}'
             )
         if self.metric not in log.validation.get(cell.iters, {}):
-            use_validation_data(cell_config(cell, self.data_root)).dump(work_dir / 'validation.py')
+            cfg = use_validation_data(cell_config(cell, self.data_root))
+            cfg.dump(work_dir / CONFIGS / 'validation.py')
             log.validation[cell.iters] = self._test('validation', cell, work_dir, lock)
 
     def _content(self, cell: Cell, log: TrainingLog, metrics: dict[str, Any]) -> dict[str, Any]:

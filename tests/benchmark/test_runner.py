@@ -36,6 +36,7 @@ work = Path(sys.argv[sys.argv.index('--work-dir') + 1])
 with open(work / 'calls', 'a') as calls:
     print(*sys.argv[1:], file=calls)
 config = Path(sys.argv[1]).read_text()
+(work / Path(sys.argv[1]).name).write_text(config + 'added = 1')  # as mmengine's Runner does
 begin = len(list(work.glob('run*'))) * 3  # after an interruption from the third iteration
 vis = work / f'run{begin}' / 'vis_data'
 vis.mkdir(parents=True)
@@ -110,17 +111,15 @@ def test_a_cell_is_trained_and_tested_once(runner, tmp_path):
     assert run_cells(runner, [cell]) == []
     (call,) = calls(runner, cell)
     work_dir = runner.work_dirs / 'st-3'
-    assert (
-        call
-        == f'{work_dir}/cell.py --work-dir {work_dir} --seed 3 --resume --weights {tmp_path}/w.pth'
-    )
+    config, weights = work_dir / 'configs' / 'cell.py', tmp_path / 'w.pth'
+    assert call == f'{config} --work-dir {work_dir} --seed 3 --resume --weights {weights}'
     assert lines[-1] == 'st-3: finished'
 
 
 def test_its_config_is_validated_and_saved_ten_times(runner, tmp_path):
     runner, _ = runner
     run_cells(runner, [make_cell(tmp_path, act='gently')])
-    text = (runner.work_dirs / 'st-0' / 'cell.py').read_text()
+    text = (runner.work_dirs / 'st-0' / 'configs' / 'cell.py').read_text()
     cfg = {}
     exec(text, cfg)
     assert cfg['act'] == 'gently'
