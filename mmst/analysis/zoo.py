@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from mmst.core.stages import is_known
 
-__all__ = ['ZOO_LIBRARIES', 'ZooCount', 'count_zoo', 'first_backbone', 'zoo_table']
+__all__ = ['ZOO_LIBRARIES', 'ZooCount', 'count_configs', 'count_zoo', 'first_backbone', 'zoo_table']
 
 ZOO_LIBRARIES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
 
@@ -60,7 +60,11 @@ def count_zoo(library: str) -> ZooCount:
         raise ImportError(f'the configs of {library} are counted, which is not installed')
     for name in filter(importlib.util.find_spec, ZOO_LIBRARIES):  # they use each other's backbones
         importlib.import_module(f'{name}.utils').register_all_modules(init_default_scope=False)
-    folder = Path(spec.origin).parent / '.mim' / 'configs'
+    return count_configs(Path(spec.origin).parent / '.mim' / 'configs', library)
+
+
+def count_configs(folder: Path, library: str) -> ZooCount:
+    """Counts the configs of a folder and of those in it, see :func:`count_zoo`."""
     count = ZooCount(library)
     for path in sorted(folder.rglob('*.py')):
         try:
