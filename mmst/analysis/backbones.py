@@ -48,7 +48,10 @@ class Example(NamedTuple):
     @property
     def code(self) -> str:
         """How it is built, in short."""
-        arguments = ', '.join(f'{name}={value!r}' for name, value in self.arguments.items())
+        arguments = ', '.join(
+            f'{name}=' + ('...' if isinstance(value, dict) and len(value) > 2 else repr(value))
+            for name, value in self.arguments.items()
+        )
         function = self.function or self.cls
         return f'{function.rpartition(".")[2]}({arguments})'
 
@@ -77,6 +80,19 @@ def _timm(cls: str, name: str, blocks: tuple[int, ...], **arguments: Any) -> Exa
 
 SWIN, MOBILENET_V2, MOBILENET_V3 = (2, 2, 6, 2), (1, 2, 3, 4, 3, 3, 1), (1, 2, 3, 2, 3)
 EFFICIENTNET = (1, 2, 2, 3, 3, 4, 1)
+
+
+def _hrnet(modules: str) -> list[Example]:
+    def stage(modules: int, block: str, *channels: int) -> dict[str, Any]:
+        count = len(channels)
+        return {'num_modules': modules, 'num_branches': count, 'block': block,
+                'num_blocks': (4,) * count, 'num_channels': channels}  # fmt: skip
+
+    extra = {'stage1': stage(1, 'BOTTLENECK', 64), 'stage2': stage(1, 'BASIC', 18, 36),
+             'stage3': stage(4, 'BASIC', 18, 36, 72),
+             'stage4': stage(3, 'BASIC', 18, 36, 72, 144)}  # fmt: skip
+    return _openmmlab(modules, 'HRNet', (4,) * 27, extra=extra)
+
 
 EXAMPLES = (
     *_openmmlab('mmdet:resnet mmseg:resnet mmpose:resnet mmpretrain:resnet', 'ResNet',
@@ -128,6 +144,42 @@ EXAMPLES = (
     _timm('pvt_v2.PyramidVisionTransformerV2', 'pvt_v2_b0', (2, 2, 2, 2)),
     _timm('metaformer.MetaFormer', 'poolformer_s12', SWIN),
     _timm('edgenext.EdgeNeXt', 'edgenext_xx_small', (2, 2, 6, 2)),
+    *_hrnet('mmdet:hrnet mmseg:hrnet mmpose:hrnet'),
+    *_openmmlab('mmpretrain:hrnet', 'HRNet', (4,) * 27, arch='w18'),
+    *_openmmlab('mmdet:csp_darknet mmpose:csp_darknet', 'CSPDarknet', (3, 9, 9)),
+    *_openmmlab('mmdet:cspnext mmpose:cspnext', 'CSPNeXt', (3, 6, 6)),
+    Example('mmpretrain.models.backbones.cspnet.CSPNet', (1, 2, 8, 8, 4), {'depth': 53},
+            'mmpretrain.models.backbones.cspnet.CSPDarkNet'),
+    *_openmmlab('mmdet:darknet', 'Darknet', (1, 2, 8, 8, 4)),
+    *_openmmlab('mmpose:mspn', 'MSPN', (3, 4, 6, 3), num_stages=1, num_blocks=[3, 4, 6, 3]),
+    *_openmmlab('mmpose:rsn', 'RSN', (3, 4, 6, 3), num_stages=1, num_blocks=[3, 4, 6, 3]),
+    *_openmmlab('mmpose:shufflenet_v1 mmpretrain:shufflenet_v1', 'ShuffleNetV1', (4, 8, 4)),
+    *_openmmlab('mmpose:vipnas_mbv3', 'ViPNAS_MobileNetV3', (1, 4, 4, 4, 4, 4)),
+    *_openmmlab('mmpose:vipnas_resnet', 'ViPNAS_ResNet', (4, 6, 7, 3), depth=50),
+    *_openmmlab('mmseg:mscan', 'MSCAN', (3, 4, 6, 3), norm_cfg={'type': 'BN'}),
+    *_openmmlab('mmseg:twins', 'PCPVT', (3, 4, 6, 3), embed_dims=[64, 128, 320, 512],
+                num_heads=[1, 2, 5, 8], mlp_ratios=[8, 8, 4, 4], depths=[3, 4, 6, 3]),
+    *_openmmlab('mmpretrain:twins', 'PCPVT', (3, 4, 6, 3), arch='small'),
+    *_openmmlab('mmpretrain:poolformer', 'PoolFormer', SWIN),
+    *_openmmlab('mmpretrain:riformer', 'RIFormer', SWIN),
+    *_openmmlab('mmpretrain:efficientformer', 'EfficientFormer', (3, 2, 6, 3, 1)),
+    *_openmmlab('mmpretrain:hornet', 'HorNet', (2, 3, 18, 2)),
+    *_openmmlab('mmpretrain:levit', 'LeViT', (4, 7, 9), arch='128s'),
+    *_openmmlab('mmpretrain:tinyvit', 'TinyViT', SWIN),
+    *_openmmlab('mmpretrain:edgenext', 'EdgeNeXt', SWIN),
+    *_openmmlab('mmpretrain:hivit', 'HiViT', (2, 2, 10), arch='tiny', out_indices=[9]),
+    *_openmmlab('mmpretrain:davit', 'DaViT', (1, 1, 3, 1)),
+    *_openmmlab('mmpretrain:mixmim', 'MixMIMTransformer', (2, 2, 18, 2)),
+    *_openmmlab('mmpretrain:replknet', 'RepLKNet', (4, 4, 36, 4), arch='31B'),
+    *_openmmlab('mmpretrain:mobilevit', 'MobileViT', (2, 4, 3)),
+    *_openmmlab('mmpretrain:t2t_vit', 'T2T_ViT', (14,),
+                t2t_cfg={'token_dims': 64},
+                layer_cfgs={'num_heads': 6, 'feedforward_channels': 1152}),
+    *_openmmlab('mmpretrain:mlp_mixer', 'MlpMixer', (8,), arch='small'),
+    *_openmmlab('mmpretrain:vit_sam', 'ViTSAM', (12,)),
+    *_openmmlab('mmpretrain:vig', 'Vig', (12,), arch='tiny'),
+    *_openmmlab('mmpretrain:vig', 'PyramidVig', (2, 3, 7, 3), arch='tiny'),
+    *_openmmlab('mmpretrain:xcit', 'XCiT', (12,), embed_dims=192, num_heads=4),
     *_openmmlab('mmseg:timm_backbone mmpretrain:timm_backbone', 'TIMMBackbone', EFFICIENTNET,
                 model_name='efficientnet_b0', features_only=True, pretrained=False),
     _timm('_features.FeatureDictNet', 'resnet18', (2, 2, 2, 2), features_only=True),
@@ -159,6 +211,8 @@ def backbone_table() -> str:
         family = known[example.cls]
         cls = example.cls.rpartition('.')[2]
         blocks = ', '.join(map(str, example.blocks))
+        if len(set(example.blocks)) == 1 and len(example.blocks) > 8:
+            blocks = f'{len(example.blocks)} stages of {example.blocks[0]}'
         row = (cls, f'`{example.code}`', blocks, _stages_of(family), _raw_of(family))
         rows.setdefault(row, []).append(example.library)
     titles = ('class', 'library', 'for example', 'blocks per stage', 'stages', 'raw sampling')
@@ -174,7 +228,9 @@ def _stages_of(family: Family) -> str:
         return 'Those of the network inside.'
     if not isinstance(family, Containers):
         return 'A stage begins at every block without a shortcut.'
-    several = any(wildcard in family.path for wildcard in '*[')
+    if 'branches' in family.path:
+        return 'A stage is a branch of a module.'
+    several = family.kind != '*' or any(wildcard in family.path for wildcard in '*[')
     return 'A stage is a stage of the network.' if several else 'All layers are one stage.'
 
 

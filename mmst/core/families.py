@@ -20,40 +20,102 @@ _BLOCKS = Containers('blocks', additive=True)
 _STAGES = Containers('stages.*.blocks', additive=True)
 # A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
 # encoder layers, in their container.
-_PYRAMID = Containers('layers.*.1', without='pos_embed', additive=True)
+_PYRAMID = Containers('layers.*.1', kind='*EncoderLayer', additive=True)
+_STAGES_OF_BLOCKS = Containers('stages.*', additive=True)
+# Each branch of each module is a stage. HRFormer is a subclass.
+_HRNET = Containers('layer1 stage[2-9].*.branches.*', additive=False)
+_CSP = Containers('stage[1-9].*.blocks', additive=True)
+# The first unit of a stage halves the resolution.
+_SHUFFLE = Containers('layers.*', kind='ShuffleUnit', additive=False)
+_META = Containers('network.*', kind='*FormerBlock', additive=True)
 
 _OPENMMLAB: dict[str, Family] = {
+    'mmdet.models.backbones.csp_darknet.CSPDarknet': _CSP,
+    'mmdet.models.backbones.cspnext.CSPNeXt': _CSP,
+    'mmdet.models.backbones.darknet.Darknet': Containers(
+        'conv_res_block[1-9]', kind='ResBlock', additive=True
+    ),
     'mmdet.models.backbones.efficientnet.EfficientNet': _INVERTED,
+    'mmdet.models.backbones.hrnet.HRNet': _HRNET,
     'mmdet.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmdet.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
     'mmdet.models.backbones.resnet.ResNet': _RESNET,
     'mmdet.models.backbones.swin.SwinTransformer': _STAGES,
+    'mmpose.models.backbones.csp_darknet.CSPDarknet': _CSP,
+    'mmpose.models.backbones.cspnext.CSPNeXt': _CSP,
+    'mmpose.models.backbones.hrnet.HRNet': _HRNET,
     'mmpose.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmpose.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmpose.models.backbones.mspn.MSPN': Containers(
+        'multi_stage_mspn.*.downsample.layer[1-9]', additive=False
+    ),
     'mmpose.models.backbones.pvt.PyramidVisionTransformer': _PYRAMID,
     'mmpose.models.backbones.resnet.ResNet': _RESNET,
+    'mmpose.models.backbones.rsn.RSN': Containers(
+        'multi_stage_rsn.*.downsample.layer[1-9]', additive=False
+    ),
+    'mmpose.models.backbones.shufflenet_v1.ShuffleNetV1': _SHUFFLE,
     'mmpose.models.backbones.swin.SwinTransformer': _STAGES,
+    'mmpose.models.backbones.vipnas_mbv3.ViPNAS_MobileNetV3': _INVERTED,
+    'mmpose.models.backbones.vipnas_resnet.ViPNAS_ResNet': _RESNET,
     'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
-    'mmpretrain.models.backbones.convnext.ConvNeXt': Containers('stages.*', additive=True),
+    'mmpretrain.models.backbones.convnext.ConvNeXt': _STAGES_OF_BLOCKS,
+    # Of a CSPResNet an activation follows the addition.
+    'mmpretrain.models.backbones.cspnet.CSPNet': Containers('stages.*.blocks', additive=False),
+    'mmpretrain.models.backbones.davit.DaViT': _STAGES,
+    'mmpretrain.models.backbones.edgenext.EdgeNeXt': _STAGES_OF_BLOCKS,
+    'mmpretrain.models.backbones.efficientformer.EfficientFormer': Containers(
+        'network.*', kind='Meta*', additive=True
+    ),
     'mmpretrain.models.backbones.efficientnet.EfficientNet': _INVERTED,
     'mmpretrain.models.backbones.efficientnet_v2.EfficientNetV2': _INVERTED,
+    'mmpretrain.models.backbones.hivit.HiViT': Containers(
+        'blocks', kind='BlockWithRPE', additive=True
+    ),
+    'mmpretrain.models.backbones.hornet.HorNet': _STAGES_OF_BLOCKS,
+    'mmpretrain.models.backbones.hrnet.HRNet': _HRNET,
+    'mmpretrain.models.backbones.levit.LeViT': Containers(
+        'stages.*', kind='Residual', additive=True
+    ),
+    'mmpretrain.models.backbones.mixmim.MixMIMTransformer': Containers(
+        'layers.*.blocks', additive=True
+    ),
+    'mmpretrain.models.backbones.mlp_mixer.MlpMixer': _LAYERS,
     'mmpretrain.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmpretrain.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmpretrain.models.backbones.mobilevit.MobileViT': Containers(
+        'layers.*.*.global_rep', kind='TransformerEncoderLayer', additive=True
+    ),
+    'mmpretrain.models.backbones.poolformer.PoolFormer': _META,
+    'mmpretrain.models.backbones.replknet.RepLKNet': _STAGES,
     'mmpretrain.models.backbones.resnet.ResNet': _RESNET,
+    'mmpretrain.models.backbones.riformer.RIFormer': _META,
+    'mmpretrain.models.backbones.shufflenet_v1.ShuffleNetV1': _SHUFFLE,
     'mmpretrain.models.backbones.swin_transformer.SwinTransformer': _STAGES,
     # Large ones have a norm layer after the addition in some blocks.
     'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2': Containers(
         'stages.*.blocks', additive=False
     ),
+    'mmpretrain.models.backbones.t2t_vit.T2T_ViT': Containers('encoder', additive=True),
     'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    'mmpretrain.models.backbones.tinyvit.TinyViT': Containers('stages.*.blocks', additive=False),
+    'mmpretrain.models.backbones.twins.PCPVT': _STAGES_OF_BLOCKS,
+    # A stage but the first begins with the layers that halve the resolution.
+    'mmpretrain.models.backbones.vig.PyramidVig': _STAGES_OF_BLOCKS,
+    'mmpretrain.models.backbones.vig.Vig': _BLOCKS,
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer': _LAYERS,
+    'mmpretrain.models.backbones.vit_sam.ViTSAM': _LAYERS,
+    'mmpretrain.models.backbones.xcit.XCiT': Containers('xca_layers', additive=True),
     'mmseg.models.backbones.beit.BEiT': _LAYERS,
+    'mmseg.models.backbones.hrnet.HRNet': _HRNET,
     'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
     'mmseg.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,
     'mmseg.models.backbones.mobilenet_v3.MobileNetV3': _INVERTED,
+    'mmseg.models.backbones.mscan.MSCAN': Containers('block[1-9]', additive=True),
     'mmseg.models.backbones.resnet.ResNet': _RESNET,
     'mmseg.models.backbones.swin.SwinTransformer': _STAGES,
     'mmseg.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    'mmseg.models.backbones.twins.PCPVT': Containers('layers.*', additive=True),
     'mmseg.models.backbones.vit.VisionTransformer': _LAYERS,
 }
 

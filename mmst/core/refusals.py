@@ -24,25 +24,24 @@ _REASONS = {
         'mmpretrain:inception_v3.InceptionV3 mmpretrain:lenet.LeNet5 mmpretrain:vgg.VGG'
     ),
     'its residual blocks lie in parallel branches, which exchange features': (
-        'mmdet:hrnet.HRNet mmseg:hrnet.HRNet mmpose:hrnet.HRNet mmpretrain:hrnet.HRNet '
-        'mmpose:litehrnet.LiteHRNet mmseg:ddrnet.DDRNet mmseg:pidnet.PIDNet '
-        'mmpretrain:conformer.Conformer'
+        'mmseg:ddrnet.DDRNet mmseg:pidnet.PIDNet mmpretrain:conformer.Conformer'
     ),
     'its residual blocks lie in several encoders and decoders': (
         'mmdet:hourglass.HourglassNet mmpose:hourglass.HourglassNet '
-        'mmpose:hourglass_ae.HourglassAENet mmpose:mspn.MSPN mmpose:rsn.RSN'
-    ),
-    'its stages split the channels, and residual blocks see one part of them': (
-        'mmdet:csp_darknet.CSPDarknet mmdet:cspnext.CSPNeXt mmpose:csp_darknet.CSPDarknet '
-        'mmpose:cspnext.CSPNeXt mmpretrain:cspnet.CSPNet'
+        'mmpose:hourglass_ae.HourglassAENet'
     ),
     'its blocks shuffle channels instead of adding to their input': (
+        'mmpose:litehrnet.LiteHRNet '
         'mmpose:shufflenet_v2.ShuffleNetV2 mmpretrain:shufflenet_v2.ShuffleNetV2'
     ),
     'the shortcuts of its blocks are norm layers instead of identities': (
         'mmpretrain:mobileone.MobileOne mmpretrain:repvgg.RepVGG'
     ),
-    'its blocks pass pairs of tensors': 'mmpretrain:revvit.RevVisionTransformer',
+    'its blocks pass pairs of tensors': (
+        'mmpretrain:mvit.MViT mmpretrain:revvit.RevVisionTransformer mmpretrain:tnt.TNT'
+    ),
+    'it reads an attribute of the last block of each stage': 'mmpretrain:van.VAN',
+    'only the first half of its layers has a shortcut': 'mmpretrain:convmixer.ConvMixer',
     'the blocks of its third stage pass a list of three branches instead of one tensor': (
         'mmdet:trident_resnet.TridentResNet'
     ),

@@ -33,28 +33,33 @@ class Rule(Family):
 class Containers(Rule):
     """Each stage is a module whose children are the blocks.
 
+    Children of another kind end a stage, and those without shortcut are no blocks: of CSPNeXt's
+    last stage nothing can be skipped.
+
     Attributes:
-        path: Dotted name of these modules, with wildcards: ``'stages.*.blocks'``.
-        without: Children with an attribute of this name are no blocks.
+        path: Dotted name of these modules, with wildcards: ``'stages.*.blocks'``. Several in
+            forward order have spaces between them.
+        kind: Class name of the blocks or of a parent, with wildcards.
     """
 
     path: str
-    without: str = ''
+    kind: str = '*'
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """See :class:`~mmst.core.stages.Family`."""
-        containers = [backbone]
-        for pattern in self.path.split('.'):
-            children = [child for parent in containers for child in parent.named_children()]
-            containers = [child for name, child in children if fnmatchcase(name, pattern)]
-        return [
-            [
-                Block(container, name)
-                for name, child in container.named_children()
-                if not (self.without and hasattr(child, self.without))
-            ]
-            for container in containers
-        ]
+        stages: list[list[Block]] = []
+        for container in _containers(backbone, self.path):
+            stages.append([])
+            for name, child in container.named_children():
+                if not self._is_block(child):
+                    stages.append([])
+                elif has_shortcut(child) is not False:
+                    stages[-1].append(Block(container, name))
+        return [stage for stage in stages if stage]
+
+    def _is_block(self, child: nn.Module) -> bool:
+        names = (cls.__name__ for cls in type(child).__mro__)
+        return isinstance(child, Skip) or any(fnmatchcase(name, self.kind) for name in names)
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,15 @@ class Parts(Family):
                 f'with parts of {", ".join(self.rules)}; got parts of {", ".join(parts) or "torch"}'
             )
         return rule
+
+
+def _containers(backbone: nn.Module, paths: str) -> Iterator[nn.Module]:
+    for path in paths.split():
+        found = [backbone]
+        for pattern in path.split('.'):
+            children = [child for parent in found for child in parent.named_children()]
+            found = [child for name, child in children if fnmatchcase(name, pattern)]
+        yield from found
 
 
 def _inverted_residuals(parent: nn.Module) -> Iterator[Block]:

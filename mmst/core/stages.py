@@ -24,6 +24,7 @@ __all__ = [
     'check_raw',
     'has_shortcut',
     'is_additive',
+    'is_known',
     'known_backbones',
     'register_families',
     'register_residual_stages',
@@ -36,8 +37,9 @@ SHORTCUT_FLAGS = (
     'with_residual',  # edge residual blocks of OpenMMLab's EfficientNet
     'apply_residual',  # torchvision's MNASNet
     'has_skip',  # timm, mmpretrain's EfficientNetV2
+    'add_identity',  # OpenMMLab's Darknets
 )
-"""Names under which inverted residual blocks say whether they have a shortcut."""
+"""Names under which blocks say whether they have a shortcut."""
 
 
 class Block(NamedTuple):
@@ -125,6 +127,12 @@ def known_backbones() -> dict[str, Family]:
     return dict(_families)
 
 
+def is_known(cls: type) -> bool:
+    """Whether something is registered for a backbone class or a parent of it."""
+    name = _registered_name(cls)
+    return name is not None and name in _families
+
+
 def is_additive(backbone: nn.Module) -> bool:
     """Whether residual branches of a backbone can run alone.
 
@@ -183,21 +191,26 @@ def has_shortcut(block: nn.Module) -> bool | None:
     return True if True in flags else None
 
 
+def _registered_name(cls: type) -> str | None:
+    """The nearest class in the line of parents that is registered or refused."""
+    names = map(_dotted_name, cls.__mro__)
+    return next((name for name in names if name in _families or name in REFUSALS), None)
+
+
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
     """Finds the registered class of a backbone, and what is registered for it."""
-    names = [_dotted_name(cls) for cls in type(backbone).__mro__]
-    for name in names:
-        if name in _families:
-            return name, _families[name]
-        if name in REFUSALS:
-            raise TypeError(
-                f'backbone must have blocks that can be skipped, got {names[0]}: {REFUSALS[name]}. '
-                'An adapter that @mmst.core.register_residual_stages registers for it goes first'
-            )
-    library = names[0].partition('.')[0]
+    cls, name = _dotted_name(type(backbone)), _registered_name(type(backbone))
+    if name in _families:
+        return name, _families[name]
+    if name is not None:
+        raise TypeError(
+            f'backbone must have blocks that can be skipped, got {cls}: {REFUSALS[name]}. '
+            'An adapter that @mmst.core.register_residual_stages registers for it goes first'
+        )
+    library = cls.partition('.')[0]
     known = [name for name in _families if name.startswith(f'{library}.')]
     raise TypeError(
-        f'backbone must be of a class whose residual stages are known, got {names[0]}. '
+        f'backbone must be of a class whose residual stages are known, got {cls}. '
         f'Known classes: {", ".join(sorted(known or _families))}. Add yours with '
         '@mmst.core.register_residual_stages(YourBackbone) on a function that returns its stages'
     )

@@ -59,7 +59,7 @@ class Case:
         return torch.randn(2, 3, self.size, self.size, generator=generator)
 
 
-STAGED, SHALLOW = (2, 3, 2, 2), (1, 2, 2, 1)
+STAGED, SHALLOW, SWIN = (2, 3, 2, 2), (1, 2, 2, 1), (2, 2, 6, 2)
 ALL = (0, 1, 2, 3)
 VIT = {'embed_dims': 16, 'num_layers': 4, 'num_heads': 2, 'feedforward_channels': 32}
 
@@ -206,6 +206,149 @@ def _convnext():
     return Case('mmpretrain', 'ConvNeXt', STAGED, SHALLOW, arguments, shallow)
 
 
+def hrnet(library):
+    def stage(blocks, *branches, modules=1):
+        return {'num_modules': modules, 'num_branches': len(branches), 'block': 'BASIC',
+                'num_blocks': (blocks,) * len(branches), 'num_channels': branches}  # fmt: skip
+
+    def extra(first, blocks):
+        return {'stage1': {**stage(first, 8), 'block': 'BOTTLENECK'},
+                'stage2': stage(blocks, 8, 16),
+                'stage3': stage(blocks, 8, 16, 24, modules=2),
+                'stage4': stage(blocks, 8, 16, 24, 32)}  # fmt: skip
+
+    arguments = {'extra': extra(3, 3)}
+    if library == 'mmpose':  # passes the finest branch on by itself
+        arguments['extra']['stage4']['multiscale_output'] = True
+    shallow = extra(2, 1)
+    shallow['stage4'] = arguments['extra']['stage4'] | shallow['stage4']
+    return Case(library, 'HRNet', (3,) * 13, (2, *(1,) * 12), arguments, {'extra': shallow})
+
+
+def hrformer():
+    def stage(modules, *branches):
+        count = len(branches)
+        return {'num_modules': modules, 'num_branches': count, 'block': 'HRFORMERBLOCK',
+                'num_blocks': (2,) * count, 'num_channels': branches, 'window_sizes': (7,) * count,
+                'num_heads': (1,) * count, 'mlp_ratios': (2,) * count}  # fmt: skip
+
+    stages = {'stage1': {'num_modules': 1, 'num_branches': 1, 'block': 'BOTTLENECK',
+                         'num_blocks': (2,), 'num_channels': (8,)},
+              'stage2': stage(1, 8, 16), 'stage3': stage(1, 8, 16, 24),
+              'stage4': {**stage(1, 8, 16, 24, 32), 'multiscale_output': True}}  # fmt: skip
+    extra = {'drop_path_rate': 0.0, 'with_rpe': True, **stages}
+    return Case('mmpose', 'HRFormer', (2,) * 10, (1, 2) * 5, {'extra': extra}, None)
+
+
+def csp(library, name, **arguments):
+    arguments = {'widen_factor': 0.125, 'out_indices': (1, 2, 3, 4), **arguments}
+    return Case(library, name, (3, 6, 6) if name == 'CSPNeXt' else (3, 9, 9), (1, 4, 2),
+                arguments, None)  # fmt: skip
+
+
+def pretrain_stages(name, arch, key, full=STAGED, depths=SHALLOW, **arguments):
+    """A classifier's backbone; ``key`` of ``arch`` has the depths."""
+    arguments = {'arch': {**arch, key: full if len(full) > 1 else full[0]}, **arguments}
+    shallow = {'arch': {**arch, key: depths if len(full) > 1 else depths[0]}}
+    return Case('mmpretrain', name, full, depths, arguments, shallow)
+
+
+def classifier_cases():
+    widths = (8, 16, 24, 32)
+    meta = {'embed_dims': widths, 'mlp_ratios': (2, 2, 2, 2), 'layer_scale_init_value': 1.0}
+    one, heads = ((4,), (2,)), (1, 2, 2, 2)
+    davit = {'embed_dims': 8, 'num_heads': heads}
+    sdta = {'channels': widths, 'num_heads': heads}
+    every = {'out_indices': ALL}
+    twins = {
+        'embed_dims': [8, 16, 24, 32],
+        'num_heads': [1, 2, 2, 2],
+        'patch_sizes': [4, 2, 2, 2],
+        'strides': [4, 2, 2, 2],
+        'mlp_ratios': [2, 2, 2, 2],
+        'sr_ratios': [4, 2, 1, 1],
+    }
+    sam = {'embed_dims': 16, 'num_heads': 2, 'feedforward_channels': 32, 'global_attn_indexes': [1]}
+    mixer = {'embed_dims': 16, 'tokens_mlp_dims': 8, 'channels_mlp_dims': 32}
+    dw = [{'type': 'DW', 'kernel_size': 7}] * 4
+    horn = {'base_dim': 32, 'orders': [2, 3, 4, 5], 'dw_cfg': dw}
+    return [
+        Case('mmpretrain', 'XCiT', (4,), (2,),
+             {'embed_dims': 16, 'depth': 4, 'num_heads': 2, 'layer_scale_init_value': 1.0},
+             {'depth': 2}),
+        *(pretrain_stages(name, meta, 'layers', out_indices=(0, 2, 4, 6))
+          for name in ('RIFormer', 'PoolFormer')),
+        pretrain_stages('HorNet', horn, 'depths', gap_before_final_norm=False, **every),
+        Case('mmpretrain', 'LeViT', (4, 7, 9), (2, 3, 4), {'arch': '128s', 'img_size': 64}, None),
+        pretrain_stages('TinyViT', {'channels': widths, 'num_heads': heads}, 'depths',
+                        img_size=(64, 64), window_size=[2, 2, 2, 2], drop_path_rate=0.0,
+                        gap_before_final_norm=False),
+        pretrain_stages('EdgeNeXt', sdta, 'depths', (2, 2, 3, 2), (1, 1, 2, 1),
+                        gap_before_final_norm=False, global_blocks=[0, 0, 0, 0],
+                        global_block_type=['None'] * 4, **every),
+        Case('mmpretrain', 'EdgeNeXt', (2, 2, 6, 2), (1, 2, 3, 1), {'arch': 'xxsmall'}, None),
+        Case('mmpretrain', 'HiViT', (2, 2, 7), (1, 2, 3),
+             {'arch': {'embed_dims': 32, 'depths': [1, 1, 7], 'num_heads': 2}, 'img_size': 64,
+              'out_indices': [6]}, None),
+        Case('mmpretrain', 'Vig', (12,), (7,), {'arch': 'tiny'}, None, size=224, slow=True),
+        Case('mmpretrain', 'PyramidVig', (2, 3, 7, 3), (1, 2, 4, 1), {'arch': 'tiny'}, None,
+             size=224, slow=True),
+        Case('mmpretrain', 'RepLKNet', (4, 6, 4, 4), (2, 3, 2, 4),
+             {'arch': {'large_kernel_sizes': [7] * 4, 'layers': STAGED, 'channels': [8, 16, 24, 32],
+                       'small_kernel': 3, 'dw_ratio': 1}, 'out_indices': ALL}, None),
+        pretrain_stages('DaViT', davit, 'depths', window_size=2, drop_path_rate=0.0, **every),
+        Case('mmpretrain', 'MobileViT', (2, 4, 3), (1, 2, 2), {'arch': 'xx_small'}, None),
+        Case('mmpretrain', 'T2T_ViT', (4,), (2,),
+             {'img_size': 64, 'embed_dims': 16, 'num_layers': 4,
+              't2t_cfg': {'token_dims': 16},
+              'layer_cfgs': {'num_heads': 2, 'feedforward_channels': 32}}, {'num_layers': 2}),
+        Case('mmpretrain', 'PCPVT', STAGED, SHALLOW, {'arch': {**twins, 'depths': list(STAGED)},
+             **every}, {'arch': {**twins, 'depths': list(SHALLOW)}}),
+        Case('mmpretrain', 'MixMIMTransformer', (2, 2, 3, 2), (1, 2, 2, 1),
+             {'arch': {'embed_dims': 8, 'depths': [2, 2, 3, 2], 'num_heads': heads},
+              'img_size': 64, 'window_size': [2, 2, 2, 2]}, None),
+        pretrain_stages('ViTSAM', sam, 'num_layers', *one, img_size=64, window_size=2,
+                        out_channels=8),
+        pretrain_stages('MlpMixer', mixer, 'num_layers', *one, img_size=64),
+        Case('mmpretrain', 'EfficientFormer', (3, 2, 6, 3, 1), (1, 2, 3, 2, 1), {'arch': 'l1'},
+             None, size=224, slow=True),
+        Case('mmpretrain', 'CSPDarkNet', (1, 2, 8, 8, 4), (1, 1, 3, 5, 2), {'depth': 53}, None,
+             slow=True),
+        Case('mmpretrain', 'CSPResNeXt', (3, 3, 5, 2), (1, 2, 3, 1), {'depth': 50}, None,
+             slow=True),
+        Case('mmpretrain', 'ShuffleNetV1', (4, 8, 4), (1, 3, 2), {'out_indices': (0, 1, 2)}, None),
+    ]  # fmt: skip
+
+
+def dense_cases():
+    """Backbones of detectors, segmenters and pose estimators."""
+    twins = {'embed_dims': (8, 16, 24, 32), 'num_heads': (1, 2, 2, 2), 'mlp_ratios': (2, 2, 2, 2)}
+    units = {'unit_channels': 16, 'num_stages': 2, 'num_units': 4}
+    return [
+        *map(hrnet, OPENMMLAB),
+        hrformer(),
+        csp('mmdet', 'CSPDarknet'),
+        csp('mmdet', 'CSPNeXt'),
+        csp('mmpose', 'CSPDarknet'),
+        csp('mmpose', 'CSPNeXt'),
+        Case('mmdet', 'Darknet', (1, 2, 8, 8, 4), (1, 1, 3, 5, 2), {}, None, slow=True),
+        Case('mmpose', 'MSPN', (2, 2, 3, 2) * 2, (1, 2, 2, 1) * 2,
+             {**units, 'num_blocks': [2, 2, 3, 2]}, None),
+        Case('mmpose', 'RSN', (2, 2, 3, 2), (1, 2, 2, 1),
+             {**units, 'num_stages': 1, 'unit_channels': 8, 'num_blocks': [2, 2, 3, 2]}, None),
+        Case('mmpose', 'ShuffleNetV1', (4, 8, 4), (1, 3, 2), {'out_indices': (0, 1, 2)}, None),
+        Case('mmpose', 'ViPNAS_ResNet', (4, 6, 7, 3), (2, 3, 4, 1), {'depth': 50}, None),
+        Case('mmpose', 'ViPNAS_MobileNetV3', (1, 4, 4, 4, 4, 4), (1, 2, 3, 1, 4, 2), {}, None),
+        Case('mmseg', 'PCPVT', STAGED, SHALLOW, {**twins, 'depths': STAGED}, {'depths': SHALLOW}),
+        Case('mmseg', 'SVT', STAGED, SHALLOW,
+             {**twins, 'depths': STAGED, 'sr_ratios': (4, 2, 1, 1),
+              'windiow_sizes': (2, 2, 2, 2)}, {'depths': SHALLOW}),
+        Case('mmseg', 'MSCAN', STAGED, SHALLOW,
+             {'embed_dims': [8, 16, 24, 32], 'mlp_ratios': [2, 2, 2, 2], 'depths': STAGED,
+              'norm_cfg': {'type': 'BN'}}, {'depths': SHALLOW}),
+    ]  # fmt: skip
+
+
 def cases():
     full_v3, depths_v3 = (1, 2, 3, 2, 3), (1, 1, 2, 2, 1)
     lite = (1, 2, 2, 3, 3, 4, 1)
@@ -253,6 +396,8 @@ def cases():
         torchvision_mobilenet('regnet_y_400mf', (1, 3, 6, 6), (1, 2, 2, 5)),
         torchvision_mobilenet('efficientnet_b0', lite, (1, 1, 2, 2, 1, 3, 1)),
         torchvision_mobilenet('mnasnet0_5', (3, 3, 3, 2, 4, 1), (1, 2, 3, 1, 2, 1)),
+        *dense_cases(),
+        *classifier_cases(),
         *timm_cases(),
     ]  # fmt: skip
 

@@ -21,7 +21,7 @@ default_hooks = dict(
     stimulative=dict(
         type='mmst.StimulativeHook',
         supervision=dict(type='mmst.GroundTruthSupervision'),
-        inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.43)))
+        inputs={inputs}))
 """
 POSE = """
 train_dataloader = dict(
@@ -43,8 +43,16 @@ def write_config(folder, upstream, wraps, outcome):
     imports = ['mmst', *(base.get('custom_imports') or {}).get('imports', [])]
     queries = re.search(r'`(num_queries=\d+)`', outcome)
     changes = f'{queries[1]}, ' if queries else ''
+    divisor = re.search(r'`(size_divisor=\d+)`', outcome)
+    inputs = (
+        f"dict(type='mmst.RandomSmallerInput', min_ratio=0.43, {divisor[1] if divisor else ''})"
+    )
+    if outcome.startswith('trains') and '`inputs=None`' in outcome:
+        inputs = 'None'
     config = folder / 'config.py'
-    text = CONFIG.format(upstream=upstream, imports=imports, changes=changes, wraps=wraps)
+    text = CONFIG.format(
+        upstream=upstream, imports=imports, changes=changes, wraps=wraps, inputs=inputs
+    )
     config.write_text(text + POSE * upstream.startswith('mmpose'))
     return config
 
