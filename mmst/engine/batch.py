@@ -151,7 +151,7 @@ def _resize_images(
         source_hws = to_hws
         scaled = {from_hw: scale_size(from_hw, ratio) for from_hw in set(from_hws)}
         to_hws = [scaled[from_hw] for from_hw in from_hws]
-        padded_hw = task.padded_size(model, to_hws, ratio, divisor_hw)
+        padded_hw = task.padded_size(model, to_hws, ratio, padded_main_hw, divisor_hw)
         with labelled(IMAGES):
             inputs = resize_padded_batch(
                 inputs, source_hws, to_hws, padded_hw, task.pad_value(model)

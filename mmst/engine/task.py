@@ -27,8 +27,8 @@ from .elements import map_fields, metainfo_of
 __all__ = [
     'ImageResize',
     'Task',
-    'ceil_to_multiple',
     'field_resizer',
+    'pad_like',
     'register_ground_truth',
     'register_task',
     'register_task_module',
@@ -50,7 +50,7 @@ class ImageResize:
         to_hw: Its new size.
         main_hw: Size of the main network's batch, with padding.
         padded_hw: New size of the batch, with padding.
-        divisor_hw: What the sides of padded images are multiples of.
+        divisor_hw: What padded sides differ from the main network's by multiples of.
         preprocessor: The model's data preprocessor, for the settings of its padding.
     """
 
@@ -64,7 +64,7 @@ class ImageResize:
     @functools.cached_property
     def padded_alone_hw(self) -> Size:
         """New size that the image would be padded to in a batch of its own."""
-        return ceil_to_multiple(self.to_hw, self.divisor_hw)
+        return pad_like(self.main_hw, self.to_hw, self.divisor_hw)
 
     @property
     def factor_xy(self) -> tuple[float, float]:
@@ -128,18 +128,20 @@ class Task:
         return getattr(model.data_preprocessor, 'pad_size_divisor', 1)
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
-        """What the sides (height, width) of a subnet's batch are padded to a multiple of.
+        """Divisor of the sides (height, width): a subnet's batch leaves the main one's remainder.
 
         That is the divisor of the model's preprocessor, which pads the main network's batch to it.
-        Where there is none, it is the largest power of two, up to 32, that divides the main
-        network's input: recipes without a divisor choose sizes that the network halves without a
-        rest, and the known backbones halve them at most five times.
+        Where there is none, it is the largest power of two, up to 32, by which a side of the main
+        network's input leaves 0 or 1: recipes without a divisor choose sizes that fit the grid of
+        the last feature map, and the known backbones halve them at most five times. Crops of 512
+        pixels leave 0, for feature maps of the input's size divided by the stride. Crops of 769
+        leave 1, for heads that align corners: the last cell lies on the last pixel.
 
-        Any other input has feature maps of more than its size divided by the stride, because
-        convolutions round up. All that scales by the size of a feature map over that of the input
-        would then miss its object by up to the stride: targets of CenterNet and CornerNet, heatmaps
-        of poses, predictions resized to a map of labels, a level of a pyramid added to the next.
-        HRNet, which adds levels as they are, would fail.
+        Any other input ends between two cells, because convolutions round up. All that scales by
+        the size of a feature map over that of the input would then miss its object by up to the
+        stride: targets of CenterNet and CornerNet, heatmaps of poses, predictions resized to a map
+        of labels, a level of a pyramid added to the next. HRNet, which adds levels as they are,
+        would fail.
 
         Neither an attribute nor the size of the outputs tells the stride itself: HRNet and U-Net
         return larger maps than they have inside. Taking too large a one, as for a segmenter whose
@@ -153,11 +155,16 @@ class Task:
         divisor = self.pad_divisor(model)
         if divisor > 1:
             return divisor, divisor
-        height, width = (math.gcd(side, LARGEST_STRIDE) for side in main_hw)
+        height, width = (math.gcd(side - side % 2, LARGEST_STRIDE) for side in main_hw)
         return height, width
 
     def padded_size(
-        self, model: BaseModel, sizes_hw: Sequence[Size], ratio: float, divisor_hw: Size
+        self,
+        model: BaseModel,
+        sizes_hw: Sequence[Size],
+        ratio: float,
+        main_hw: Size,
+        divisor_hw: Size,
     ) -> Size:
         """Size of a padded batch of images of such sizes.
 
@@ -165,9 +172,10 @@ class Task:
             model: The model.
             sizes_hw: Sizes of the images.
             ratio: Their scale, for a preprocessor that pads to a fixed size.
-            divisor_hw: What the sides are multiples of.
+            main_hw: Size of the main network's batch, with padding.
+            divisor_hw: What the sides differ from its sides by multiples of.
         """
-        return ceil_to_multiple(stack_size(sizes_hw), divisor_hw)
+        return pad_like(main_hw, stack_size(sizes_hw), divisor_hw)
 
     def pad_value(self, model: BaseModel) -> float:
         """What the model's preprocessor fills the padding with."""
@@ -210,10 +218,10 @@ class Task:
         return results
 
 
-def ceil_to_multiple(size_hw: Size, divisor_hw: Size) -> Size:
-    """Rounds both sides of a size up to a multiple."""
-    sides = zip(size_hw, divisor_hw, strict=True)
-    height, width = (-(-side // divisor) * divisor for side, divisor in sides)
+def pad_like(main_hw: Size, size_hw: Size, divisor_hw: Size) -> Size:
+    """Rounds both sides of a size up until they leave the remainder of ``main_hw``."""
+    sides = zip(main_hw, size_hw, divisor_hw, strict=True)
+    height, width = (side + (main - side) % divisor for main, side, divisor in sides)
     return height, width
 
 

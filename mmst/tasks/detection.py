@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import BaseBoxes, get_box_wh, scale_boxes
+from mmdet.structures.bbox import BaseBoxes, get_box_tensor, get_box_wh, scale_boxes
+from mmdet.structures.mask import BitmapMasks
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -18,7 +19,7 @@ from mmst.engine.task import (
     register_task,
 )
 
-from . import detection_maps as detection_maps  # registers masks and semantic maps
+from .detection_maps import draw_pixel, has_pixels  # the module registers masks and maps too
 
 __all__ = ['DetectionTask', 'copy_labels', 'resize_boxes']
 
@@ -39,20 +40,24 @@ class DetectionTask(Task):
         data_samples: Sequence[DetDataSample],
         resizes: Sequence[ImageResize],
     ) -> list[DetDataSample]:
-        """See :meth:`Task.resize_samples`. Instances whose box falls under one pixel are dropped.
+        """See :meth:`Task.resize_samples`. Instances that become too small are dropped.
 
-        But the largest stays if no other does. mmdet's data sets leave out images without objects,
-        so that some heads have never met a batch of them: Sparse R-CNN's loss exceeds 1e7 there,
-        PointRend raises. That an image has an object or none is the same at every size, on every
-        rank. Ignored instances are not missed.
+        Their box falls under one pixel, or their mask is left without one: a head would learn that
+        there is nothing in the box. But the largest stays if no other does. mmdet's data sets leave
+        out images without objects, so that some heads have never met a batch of them: Sparse
+        R-CNN's loss exceeds 1e7 there, PointRend raises. That an image has an object or none is the
+        same at every size, on every rank.
+
+        Ignored instances are not missed, and their masks count for nothing: mmdet gives an empty
+        one to those that have none.
         """
         results = super().resize_samples(model, data_samples, resizes)
-        for result in results:
-            for name in ('gt_instances', 'ignored_instances'):
-                instances = result.get(name)
-                if instances is not None and 'bboxes' in instances:
-                    kept = _drop_small(instances, keep_one=name == 'gt_instances')
-                    setattr(result, name, kept)
+        for result, resize in zip(results, resizes, strict=True):
+            truth, ignored = result.get('gt_instances'), result.get('ignored_instances')
+            if truth is not None and 'bboxes' in truth:
+                result.gt_instances = _drop_small(truth, resize.to_hw)
+            if ignored is not None and 'bboxes' in ignored:
+                result.ignored_instances = _select(ignored, _shorter_sides(ignored) >= 1)
         return results
 
 
@@ -72,19 +77,36 @@ def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
     return labels.clone()
 
 
-def _drop_small(instances: InstanceData, keep_one: bool) -> InstanceData:
-    """Drops instances whose box is less than one pixel wide or high, with all their fields.
+def _shorter_sides(instances: InstanceData) -> Tensor:
+    """Shorter sides of n boxes, in pixels, on the CPU."""
+    return torch.stack(get_box_wh(instances.bboxes), dim=-1).amin(dim=-1).cpu()
 
-    mmdet does so only with what it reads, at full size: nothing of them is left to be learnt here.
+
+def _drop_small(instances: InstanceData, image_hw: Size) -> InstanceData:
+    """Drops instances whose box is less than one pixel wide or high or whose mask is empty.
+
+    mmdet drops small boxes only when it reads them, at full size: nothing of them is left to be
+    learnt here. If none would be left, that with the longest shorter side is kept, of those with a
+    mask or else of all. An empty mask of it gets one pixel.
 
     Args:
-        instances: Instances with boxes.
-        keep_one: Whether the box whose shorter side is the longest is kept in any case.
+        instances: Resized instances with boxes and perhaps masks, which may be modified.
+        image_hw: Size of their image, without padding.
     """
-    sides = torch.stack(get_box_wh(instances.bboxes), dim=-1).amin(dim=-1).cpu()
-    is_kept = sides >= 1
-    if is_kept.all():
-        return instances
-    if keep_one and not is_kept.any():
-        is_kept[sides.argmax()] = True
-    return instances[is_kept]
+    sides = _shorter_sides(instances)
+    masks = instances.get('masks')
+    has_mask = torch.ones_like(sides, dtype=torch.bool)
+    if isinstance(masks, BitmapMasks):  # polygons scale, they do not become empty
+        has_mask = torch.from_numpy(has_pixels(masks, image_hw))
+    is_kept = has_mask & (sides >= 1)
+    if len(sides) and not is_kept.any():
+        largest = max(range(len(sides)), key=lambda i: (has_mask[i], sides[i]))
+        is_kept[largest] = True
+        if not has_mask[largest]:
+            draw_pixel(masks, largest, get_box_tensor(instances.bboxes)[largest], image_hw)
+    return _select(instances, is_kept)
+
+
+def _select(instances: InstanceData, is_kept: Tensor) -> InstanceData:
+    """Returns the instances that are kept: all as they are, for an index would copy their masks."""
+    return instances if is_kept.all() else instances[is_kept]

@@ -10,7 +10,13 @@ from torch import Tensor
 from mmst.core.label_map import check_map_size, nearest_index, resize_label_map
 from mmst.engine.task import ImageResize, register_ground_truth
 
-__all__ = ['resize_ignored_masks', 'resize_masks', 'resize_semantic_map']
+__all__ = [
+    'draw_pixel',
+    'has_pixels',
+    'resize_ignored_masks',
+    'resize_masks',
+    'resize_semantic_map',
+]
 
 Size = tuple[int, int]
 Masks = BitmapMasks | PolygonMasks
@@ -42,6 +48,33 @@ def resize_semantic_map(labels: Tensor, resize: ImageResize) -> Tensor:
     is_padded = settings.pad_seg or tuple(labels.shape[-2:]) == resize.main_hw
     padded_hw = resize.padded_hw if is_padded else resize.to_hw
     return resize_label_map(labels, resize.from_hw, resize.to_hw, padded_hw, settings.seg_pad_value)
+
+
+def has_pixels(masks: BitmapMasks, image_hw: Size) -> np.ndarray:
+    """Tells which of n masks have a pixel in an image of such a size, without its padding.
+
+    That of a thin object may have none after a resize to the nearest pixels.
+
+    Returns:
+        Array of shape (n,), bool.
+    """
+    height, width = image_hw
+    return masks.masks[:, :height, :width].any(axis=(1, 2))
+
+
+def draw_pixel(masks: BitmapMasks, index: int, box: Tensor, image_hw: Size) -> None:
+    """Sets the pixel under the centre of a box in one of n masks, in place.
+
+    Args:
+        masks: The masks.
+        index: Which of them.
+        box: The box of shape (4,), in pixels, as (x1, y1, x2, y2).
+        image_hw: Size of the image, without padding.
+    """
+    height, width = image_hw
+    x, y = ((box[:2] + box[2:]) / 2).tolist()
+    row, column = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
+    masks.masks[index, row, column] = 1
 
 
 def _size_of(masks: Masks) -> Size:

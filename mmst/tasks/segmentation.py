@@ -38,13 +38,18 @@ class SegmentationTask(Task):
         return model.data_preprocessor.size_divisor or 1
 
     def padded_size(
-        self, model: BaseModel, sizes_hw: Sequence[Size], ratio: float, divisor_hw: Size
+        self,
+        model: BaseModel,
+        sizes_hw: Sequence[Size],
+        ratio: float,
+        main_hw: Size,
+        divisor_hw: Size,
     ) -> Size:
         """See :meth:`Task.padded_size`. A fixed ``size``, that of the crops, shrinks with them."""
         fixed_hw = model.data_preprocessor.size
         if fixed_hw is not None:
             sizes_hw = [*sizes_hw, scale_size(fixed_hw, ratio)]
-        return super().padded_size(model, sizes_hw, ratio, divisor_hw)
+        return super().padded_size(model, sizes_hw, ratio, main_hw, divisor_hw)
 
     def pad_value(self, model: BaseModel) -> float:
         """See :meth:`Task.pad_value`."""

@@ -36,7 +36,6 @@ from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.subnet_pass import train_subnet
 from mmst.engine.supervision import GroundTruthSupervision
-from mmst.engine.task import ceil_to_multiple
 
 FACTOR = int(os.environ.get('MMST_FUZZ_FACTOR', '1'))
 SEED = 7  # of make_runner
@@ -174,17 +173,24 @@ def assert_fits(model, inputs, samples, main_inputs, main_samples, image_hw):
     padded_hw = tuple(inputs.shape[-2:])
     assert stack_size([sample.img_shape for sample in samples]) == image_hw
     divisor = preprocessor.pad_size_divisor
-    divisor_hw = [
-        math.gcd(side, 32) if divisor == 1 else divisor for side in main_inputs.shape[-2:]
-    ]
-    assert padded_hw == ceil_to_multiple(image_hw, divisor_hw)
+
+    def padded(size_hw):
+        """The next sides with the main input's remainder by the divisor or a power of two."""
+        result = []
+        for main, side in zip(main_inputs.shape[-2:], size_hw, strict=True):
+            powers = [power for power in (1, 2, 4, 8, 16, 32) if main % power <= 1]
+            step = divisor if divisor > 1 else powers[-1]
+            result.append(next(s for s in range(side, side + step) if s % step == main % step))
+        return tuple(result)
+
+    assert padded_hw == padded(image_hw)
     for image, sample, main_image, main in zip(
         inputs, samples, main_inputs, main_samples, strict=True
     ):
         from_hw, to_hw = main.img_shape, sample.img_shape
         assert to_hw == scale_size(from_hw, ratio)
         assert all(1 <= new <= old for new, old in zip(to_hw, from_hw, strict=True))
-        assert sample.pad_shape == ceil_to_multiple(to_hw, divisor_hw)
+        assert sample.pad_shape == padded(to_hw)
         assert sample.batch_input_shape == padded_hw
         (height, width), (new_height, new_width) = from_hw, to_hw
         alone = resize_batch(main_image[None, :, :height, :width], to_hw)[0]

@@ -204,6 +204,55 @@ def test_masks_of_dropped_boxes_are_dropped(kind, boxes, kept):
     assert_same_masks(small.masks, masks[kept].resize((32, 32)))
 
 
+def pixels(*coordinates):
+    """A mask of such pixels (row, column)."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[tuple(np.transpose(coordinates))] = 1
+    return mask
+
+
+FULL = [(row, column) for row in range(30, 60) for column in range(30, 60)]
+# The nearest pixels of half the size are the even ones.
+THIN = [(21, column) for column in range(11, 15)]
+CASES = {
+    'empty mask of a larger box': (
+        [([10, 20, 14, 22.5], THIN), ([30, 30, 60, 60], FULL)],
+        ([1], None),
+    ),
+    'the largest with a mask is left': (
+        [([10, 20, 14, 22.5], THIN), ([2, 2, 3.2, 5], [(2, 2)]), ([4, 4, 5.5, 5.5], [(4, 4)])],
+        ([2], [(2, 2)]),
+    ),
+    'the largest is left with a pixel at its centre': (
+        [([3, 3, 4, 4], [(3, 3)]), ([10, 20, 14, 22.5], THIN)],
+        ([1], [(10, 6)]),
+    ),
+    'the pixel of a box at the border lies in the image': (
+        [([61, 61, 64, 64], [(63, 63)]), ([63, 10, 66, 13], [(11, 63)])],
+        ([0], [(31, 31)]),
+    ),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_objects_whose_mask_becomes_empty_are_dropped_but_for_the_largest(case):
+    objects, (kept, drawn) = CASES[case]
+    boxes = [box for box, _ in objects]
+    sample = one_image(boxes, BitmapMasks([pixels(*mask) for _, mask in objects], 64, 64))
+    sample.ignored_instances = copy.deepcopy(sample.gt_instances)
+    before = copy.deepcopy(sample.gt_instances.masks)
+    small = halve(sample)
+    ours = small.gt_instances
+    assert ours.labels.tolist() == kept
+    assert ours.bboxes.tolist() == [pytest.approx([side / 2 for side in boxes[i]]) for i in kept]
+    assert [mask.any() for mask in ours.masks.masks] == [True]
+    if drawn:
+        assert np.argwhere(ours.masks.masks[0]).tolist() == [list(pixel) for pixel in drawn]
+    assert_same_masks(sample.gt_instances.masks, before)
+    wide = [i for i, (x, y, X, Y) in enumerate(boxes) if min(X - x, Y - y) >= 2]
+    assert small.ignored_instances.labels.tolist() == wide
+
+
 def test_what_fills_the_main_input_fills_that_of_a_subnet():
     """Some heads compare masks with whole feature maps; no padding of the main batch tells how."""
     array = np.arange(64 * 64).reshape(1, 64, 64).astype(np.uint8) % 5
@@ -224,15 +273,16 @@ def test_what_fills_the_main_input_fills_that_of_a_subnet():
 
 
 def test_mask_values_and_padding_values_are_kept():
-    array = np.zeros((2, 64, 64), np.uint8)
-    array[0, 5:9, 7:20], array[1, 63, 63] = 3, 1  # the last pixel is not on the half grid
+    array = np.zeros((3, 64, 64), np.uint8)
+    array[0, 5:9, 7:20], array[1, 20:24, 30:34] = 3, 1
+    array[2, 49, 39] = 1  # not on the half grid: there is nothing but padding
     masks = BitmapMasks(array, 64, 64)
-    sample = one_image(BOXES[1::2], masks)
+    sample = one_image([*BOXES[1::2], BOXES[3]], masks)
     sample.set_metainfo({'img_shape': (50, 40)})
     smallest = RandomSmallerInput(0.5).smallest
     settings = {'pad_mask': True, 'mask_pad_value': 9}
     small = subnet_batch(Model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest)
-    expected = BitmapMasks(array[:, :50, :40].copy(), 50, 40).resize((25, 20))
+    expected = BitmapMasks(array[:2, :50, :40].copy(), 50, 40).resize((25, 20))
     ours = small.data_samples[0].gt_instances.masks
     assert_same_masks(ours, expected.pad((32, 32), pad_val=9))
     assert ours.masks[0].max() == 9

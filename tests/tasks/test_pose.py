@@ -316,7 +316,7 @@ def test_what_cannot_be_encoded_at_another_size_is_refused(
 
 def test_heatmaps_of_a_fraction_of_a_pixel_are_refused(infos):
     main = pipeline_batch(infos, MSRA)
-    message = r'pad_size_divisor must make .* got inputs of \(99, 66\) .*, 32 for most networks'
+    message = r'pad_size_divisor must make .* got inputs of \(99, 68\) .*, 32 for most networks'
     with pytest.raises(ValueError, match=message):
         resized(Model(MSRA, pad_size_divisor=3), main, 66)
 

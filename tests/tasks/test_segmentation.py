@@ -10,7 +10,9 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor
+from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 from torch import nn
@@ -118,7 +120,13 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(tmp_path, step, d
     choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
     small = subnet_batch(model, **main, choose_size=choose_size)
     ratio = min(sample_size((151, width), 0.43, seed=0, step=step)) / 151
-    native = pipeline_batch(model, infos, tuple(side * ratio for side in (10_000, 120)))
+    # Without a divisor odd sides stay odd, for which mmseg has no other setting than a size.
+    native_model = model if divisor > 1 else Model(size=tuple(small.inputs.shape[-2:]))
+    assert all(
+        0 <= new - old < divisor + 1
+        for new, old in zip(small.inputs.shape[-2:], small.image_hw, strict=True)
+    )
+    native = pipeline_batch(native_model, infos, tuple(side * ratio for side in (10_000, 120)))
     assert small.inputs.shape != main['inputs'].shape
     assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
     for kept, sample in zip(before['data_samples'], main['data_samples'], strict=True):
@@ -149,16 +157,40 @@ def test_fixed_size_of_the_crops_shrinks_with_them(infos):
     assert small.data_samples[0].gt_sem_seg.data[0, -1, -1] == 254
 
 
-def test_crops_of_any_size_are_not_padded(infos):
-    model = Model(size=(97, 113))
-    crop = {'type': 'RandomCrop', 'crop_size': (97, 113)}
+def test_heads_that_align_corners_find_each_pixel_of_an_odd_crop():
+    """A cell's position, resized as mmseg resizes predictions, is that of the pixel under it."""
+    config = get_config('mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-769x769.py').model
+    assert config.decode_head.align_corners
+    model, halve = nn.Module(), nn.Conv2d(1, 1, 3, stride=2, padding=1, bias=False)
+    model.data_preprocessor = MODELS.build(config.data_preprocessor)
+    nn.init.dirac_(halve.weight)  # the value under the centre of the kernel
+    sample = SegDataSample(metainfo={'img_shape': (769, 769), 'pad_shape': (769, 769)})
+    sample.gt_sem_seg = PixelData(data=torch.zeros(1, 769, 769, dtype=torch.uint8))
+    for side in (769, 761, 512, 400, 331):
+        small = subnet_batch(
+            model, torch.zeros(1, 3, 769, 769), [sample], lambda _, side=side: (side, side)
+        )
+        labels = small.data_samples[0].gt_sem_seg.data
+        assert labels.shape[-2:] == small.inputs.shape[-2:]
+        column = torch.arange(labels.shape[-1], dtype=torch.float32).expand(1, 1, *labels.shape[1:])
+        with torch.no_grad():
+            cells = halve(halve(halve(column)))  # the backbone's stride is 8
+        found = resize(cells, labels.shape[-2:], mode='bilinear', align_corners=True)
+        torch.testing.assert_close(found, column, atol=1e-2, rtol=0)
+
+
+def test_crops_of_any_size_keep_their_size_but_for_a_pixel(infos):
+    model = Model(size=(95, 111))
+    crop = {'type': 'RandomCrop', 'crop_size': (95, 111)}
     main = pipeline_batch(model, infos, (10_000, 120), extra=[crop])
-    assert main['inputs'].shape[-2:] == (97, 113)
+    assert main['inputs'].shape[-2:] == (95, 111)
     for step in range(8):
         choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
         small = subnet_batch(model, **main, choose_size=choose_size)
-        assert tuple(small.inputs.shape[-2:]) == small.image_hw
-        assert all(sample.padding_size == (0, 0, 0, 0) for sample in small.data_samples)
+        height, width = (side + 1 - side % 2 for side in small.image_hw)  # odd as the main ones
+        assert tuple(small.inputs.shape[-2:]) == (height, width)
+        padding = (0, width - small.image_hw[1], 0, height - small.image_hw[0])
+        assert all(sample.padding_size == padding for sample in small.data_samples)
 
 
 def native_edges(labels, height, width):
