@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
-from torch import Tensor
+from torch import nn
 
 from mmst.checkpoints import safe_loading
 from mmst.engine.random_state import private_random_state
 
+from .blocks import block_difference, unexpected_names
 from .fit import MOST_SHOWN, build_model, build_module
 from .walk import names_checkpoint
 
@@ -31,7 +32,8 @@ def check_pretrained(cfg: Config) -> None:
     Raises:
         FileNotFoundError: A file is missing.
         UntrustedCheckpointError: Reading one would run code.
-        ValueError: More than half of the backbone would stay random.
+        ValueError: More than half of the backbone would stay random, or a file has fewer or more
+            blocks.
     """
     model = cfg.get('model') or {}
     whole = _named_files(model)
@@ -46,7 +48,10 @@ def check_pretrained(cfg: Config) -> None:
                 'with --weights'
             )
     with safe_loading(files[0]):
-        first, second = (_initial_backbone(cfg, bool(whole), seed) for seed in (0, 1))
+        (backbone, unexpected), (twin, _) = (
+            _initial_backbone(cfg, bool(whole), seed) for seed in (0, 1)
+        )
+    first, second = dict(backbone.named_parameters()), dict(twin.named_parameters())
     unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
     missing = sum(first[name].numel() for name in unfilled)
     share = missing / sum(value.numel() for value in first.values())
@@ -56,6 +61,13 @@ def check_pretrained(cfg: Config) -> None:
             f'init_cfg names {named}, which would leave {share:.0%} of the backbone random (first: '
             f'{unfilled[0]}); give weights of this architecture. --weights FILE converts those of '
             'other libraries'
+        )
+    # Where nothing is loaded, a tensor with different values is random.
+    varied = {name for name, v in first.items() if v.numel() and v.min() != v.max()}
+    if difference := block_difference(backbone, varied, set(unfilled), unexpected):
+        raise ValueError(
+            f'init_cfg names {named}, which {difference}; give weights of this architecture, or '
+            'set that of the backbone to that of the file'
         )
     if unfilled:
         shown = ', '.join(unfilled[:MOST_SHOWN]) + (', ...' if len(unfilled) > MOST_SHOWN else '')
@@ -75,13 +87,18 @@ def _named_files(node: dict[str, Any]) -> list[str]:
     return [*files, pretrained] if isinstance(pretrained, str) else files
 
 
-def _initial_backbone(cfg: Config, whole: bool, seed: int) -> dict[str, Tensor]:
-    """Parameters of the backbone after its initialisation, as a part of the model or alone."""
+def _initial_backbone(cfg: Config, whole: bool, seed: int) -> tuple[nn.Module, set[str]]:
+    """The backbone after its initialisation, as a part of the model or alone.
+
+    Returns:
+        The backbone, and what files have for it that it has no place for.
+    """
     with private_random_state(f'mmst.initial:{seed}', torch.device('cpu')), _silence():
         model = build_model(cfg) if whole else build_module(cfg, cfg.model.backbone)
-        model.init_weights()
-    part = getattr(model, 'backbone', model) if whole else model
-    return dict(part.named_parameters())
+        backbone = getattr(model, 'backbone', model) if whole else model
+        with unexpected_names(backbone) as unexpected:
+            model.init_weights()
+    return backbone, {name.removeprefix('backbone.') for name in unexpected}
 
 
 @contextmanager
