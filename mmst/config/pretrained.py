@@ -47,22 +47,28 @@ def check_pretrained(cfg: Config) -> None:
                 f'init_cfg names the file {file!r}, which does not exist; choose initial weights '
                 'with --weights'
             )
-    with safe_loading(files[0]):
-        (backbone, unexpected), (twin, _) = (
-            _initial_backbone(cfg, bool(whole), seed) for seed in (0, 1)
-        )
+    named = ' and '.join(repr(file) for file in files)
+    try:
+        with safe_loading(files[0]):
+            (backbone, unexpected), (twin, _) = (
+                _initial_backbone(cfg, bool(whole), seed) for seed in (0, 1)
+            )
+    except KeyError as error:  # from Swin, for one, which resizes tables by their names in the file
+        raise ValueError(
+            f'init_cfg names {named}, which the backbone cannot load: it has no {error}; give '
+            'weights of this architecture'
+        ) from error
     first, second = dict(backbone.named_parameters()), dict(twin.named_parameters())
     unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
     missing = sum(first[name].numel() for name in unfilled)
     share = missing / sum(value.numel() for value in first.values())
-    named = ' and '.join(repr(file) for file in files)
     if share > 0.5:
         raise ValueError(
             f'init_cfg names {named}, which would leave {share:.0%} of the backbone random (first: '
             f'{unfilled[0]}); give weights of this architecture. --weights FILE converts those of '
             'other libraries'
         )
-    # Where nothing is loaded, a tensor with different values is random.
+    # A tensor of one value may be loaded or initialised, so it says nothing about its block.
     varied = {name for name, v in first.items() if v.numel() and v.min() != v.max()}
     if difference := block_difference(backbone, varied, set(unfilled), unexpected):
         raise ValueError(

@@ -130,6 +130,12 @@ def test_what_a_backbone_converts_itself_fits(tmp_path, warnings):
     cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': str(file)}
     check_pretrained(cfg)
     assert 'downsample' in warnings()
+    deeper = {name.replace('blocks.0', 'blocks.1'): value for name, value in official.items()}
+    torch.save({'model': official | deeper}, file)
+    message = r"init_cfg names '.*a\.pth', .*cannot load: it has no 'stages\.0\.blocks\.1\..*; give"
+    with pytest.raises(ValueError, match=message):
+        check_pretrained(cfg)
+    torch.save({'model': official}, file)
     cfg.model.backbone.depths = (1, 1, 2, 1)
     message = r"has 1 blocks in stages\.2\.blocks, the config's SwinTransformer 2;"
     with pytest.raises(ValueError, match=message):
