@@ -186,17 +186,11 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
             f'{unfilled[0]}); give a checkpoint of this model, or start the backbone alone: '
             '--weights FILE'
         )
-    for path in _backbone_paths(model):
-        needed, unfilled, foreign = (
-            {name.removeprefix(path) for name in names if name.startswith(path)}
-            for names in (sizes, left, unexpected)
+    if difference := _block_difference(model, set(sizes), set(left), unexpected):
+        raise ValueError(
+            f'load_from {file!r} is of another model: it {difference}; give a checkpoint of '
+            'this model, or set the architecture of the backbone to that of the file'
         )
-        module = model.get_submodule(path.removesuffix('.'))
-        if difference := block_difference(module, needed, unfilled, foreign):
-            raise ValueError(
-                f'load_from {file!r} is of another model: it {difference}; give a checkpoint of '
-                'this model, or set the architecture of the backbone to that of the file'
-            )
     if left:
         shown = ', '.join(left[:MOST_SHOWN]) + (', ...' if len(left) > MOST_SHOWN else '')
         print_log(
@@ -227,10 +221,20 @@ def _try_loading(
     return empty, unexpected
 
 
-def _backbone_paths(model: nn.Module) -> list[str]:
-    """Prefixes of the names of backbones, such as ``'student.backbone.'``."""
-    paths = [path.split('.') for path, _ in model.named_modules()]
-    return ['.'.join([*path, '']) for path in paths if path[-1] == 'backbone' not in path[:-1]]
+def _block_difference(
+    model: nn.Module, needed: set[str], unfilled: set[str], unexpected: set[str]
+) -> str:
+    """Compares the blocks of each backbone of a model, such as ``student.backbone``."""
+    for path, module in model.named_modules():
+        parents = path.split('.')
+        if parents.pop() == 'backbone' and 'backbone' not in parents:
+            own = (
+                {name.removeprefix(f'{path}.') for name in names if name.startswith(f'{path}.')}
+                for names in (needed, unfilled, unexpected)
+            )
+            if difference := block_difference(module, *own):
+                return difference
+    return ''
 
 
 def _has_blocks(backbone: nn.Module, converted: ConvertedCheckpoint) -> bool:

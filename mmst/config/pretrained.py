@@ -58,6 +58,11 @@ def check_pretrained(cfg: Config) -> None:
             f'init_cfg names {named}, which the backbone cannot load: it has no {error}; give '
             'weights of this architecture'
         ) from error
+    _check_filled(backbone, twin, unexpected, named)
+
+
+def _check_filled(backbone: nn.Module, twin: nn.Module, unexpected: set[str], named: str) -> None:
+    """Raises ValueError if files left too much of two backbones different, and logs the rest."""
     first, second = dict(backbone.named_parameters()), dict(twin.named_parameters())
     unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
     missing = sum(first[name].numel() for name in unfilled)
