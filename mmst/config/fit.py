@@ -19,6 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmst.checkpoints import ConvertedCheckpoint, UntrustedCheckpointError, load_checkpoint
 from mmst.core import residual_stages
 
+from .blocks import block_difference, unexpected_names
+
 __all__ = [
     'build_backbone',
     'build_model',
@@ -160,7 +162,8 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
 
     Heads may differ, as where a detector is fine-tuned for other classes: what stays random is
     logged as a warning. The backbone (in a model that has none: all of it) may not: it must get at
-    least half of its weights.
+    least half of its weights, something in each of its blocks, and the file may not have more of
+    them.
 
     Args:
         model: The model; gets the weights.
@@ -170,7 +173,7 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
     necessary = _necessary(model)
     own = dict(model.named_parameters()) | dict(model.named_buffers())
     sizes = {name: own[name].numel() for name in sorted(necessary & own.keys())}
-    empty = _left_empty(model, own, checkpoint)
+    empty, unexpected = _try_loading(model, own, checkpoint)
     left = [name for name in sizes if name in empty]
     backbone = [name for name in sizes if 'backbone' in name.split('.')]
     part = backbone or list(sizes)
@@ -183,6 +186,11 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
             f'{unfilled[0]}); give a checkpoint of this model, or start the backbone alone: '
             '--weights FILE'
         )
+    if difference := _block_difference(model, set(sizes), set(left), unexpected):
+        raise ValueError(
+            f'load_from {file!r} is of another model: it {difference}; give a checkpoint of '
+            'this model, or set the architecture of the backbone to that of the file'
+        )
     if left:
         shown = ', '.join(left[:MOST_SHOWN]) + (', ...' if len(left) > MOST_SHOWN else '')
         print_log(
@@ -194,10 +202,10 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
         )
 
 
-def _left_empty(
+def _try_loading(
     model: nn.Module, own: Mapping[str, Tensor], checkpoint: Mapping[str, Any]
-) -> set[str]:
-    """Names of a model's tensors that mmengine would not load from a checkpoint.
+) -> tuple[set[str], set[str]]:
+    """Names of a model's tensors that mmengine would not load, and those it has no place for.
 
     Layers and models rename and resize what they load, so this is tried and not compared.
     """
@@ -207,8 +215,26 @@ def _left_empty(
     state_dict = checkpoint.get('state_dict', checkpoint)
     loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
     loaded._metadata = getattr(state_dict, '_metadata', {})
-    load_state_dict(model, loaded, strict=False, logger='silent')
-    return {name for name, tensor in tensors.items() if tensor.numel() and tensor.isnan().all()}
+    with unexpected_names(model) as unexpected:
+        load_state_dict(model, loaded, strict=False, logger='silent')
+    empty = {n for n, tensor in tensors.items() if tensor.numel() and tensor.isnan().all()}
+    return empty, unexpected
+
+
+def _block_difference(
+    model: nn.Module, needed: set[str], unfilled: set[str], unexpected: set[str]
+) -> str:
+    """Compares the blocks of each backbone of a model, such as ``student.backbone``."""
+    for path, module in model.named_modules():
+        parents = path.split('.')
+        if parents.pop() == 'backbone' and 'backbone' not in parents:
+            own = (
+                {name.removeprefix(f'{path}.') for name in names if name.startswith(f'{path}.')}
+                for names in (needed, unfilled, unexpected)
+            )
+            if difference := block_difference(module, *own):
+                return difference
+    return ''
 
 
 def _has_blocks(backbone: nn.Module, converted: ConvertedCheckpoint) -> bool:

@@ -86,16 +86,120 @@ def test_a_file_of_the_backbone_alone_is_refused(tmp_path):
         check_checkpoint(cfg)
 
 
-def test_half_of_the_backbone_is_the_least(tmp_path, warnings):
+def test_single_tensors_of_the_backbone_may_stay_random(tmp_path, warnings):
     cfg = config()
     state_dict = build_model(cfg).state_dict()
     cfg.load_from = str(tmp_path / 'a.pth')
-    torch.save({n: v for n, v in state_dict.items() if 'layer4' in n}, cfg.load_from)  # 3/4 of it
+    torch.save({n: v for n, v in state_dict.items() if not n.endswith('bias')}, cfg.load_from)
     check_checkpoint(cfg)
-    assert 'leaves 77 of 102 tensors' in warnings()
+    assert 'leaves 21 of 102 tensors' in warnings()
     torch.save({n: v for n, v in state_dict.items() if 'layer4' not in n}, cfg.load_from)
     with pytest.raises(ValueError, match='leave 74% of the backbone'):
         check_checkpoint(cfg)
+    torch.save({n: v for n, v in state_dict.items() if 'layer3.1' not in n}, cfg.load_from)
+    with pytest.raises(ValueError, match="has 1 blocks in layer3, the config's ResNet 2; give"):
+        check_checkpoint(cfg)
+
+
+def vit(layers):
+    """A backbone that mmst knows, without a part per stage."""
+    arch = {'embed_dims': 16, 'num_layers': layers, 'num_heads': 2, 'feedforward_channels': 16}
+    return {'type': 'VisionTransformer', 'arch': arch, 'img_size': 32, 'patch_size': 16}
+
+
+def mixer(layers):
+    """A backbone that mmst does not know."""
+    arch = {'embed_dims': 16, 'num_layers': layers, 'tokens_mlp_dims': 8, 'channels_mlp_dims': 8}
+    return {'type': 'MlpMixer', 'arch': arch, 'img_size': 32, 'patch_size': 16}
+
+
+def with_backbone(backbone, scope='mmpretrain'):
+    cfg = config(scope=scope)
+    cfg.model.backbone = backbone
+    return cfg
+
+
+THREE_STAGES = {
+    **BACKBONE,
+    'num_stages': 3,
+    'strides': (1, 2, 2),
+    'dilations': (1, 1, 1),
+    'out_indices': (2,),
+}
+SUBNET = {**BACKBONE, 'type': 'mmst.STBackbone', 'wraps': 'ResNet', 'depth': 50}
+
+
+@pytest.mark.parametrize(
+    ('source', 'wanted', 'message'),
+    [
+        ({**BACKBONE, 'depth': 50}, {**BACKBONE, 'depth': 101}, '6 blocks in layer3, .*ResNet 23'),
+        ({**BACKBONE, 'depth': 101}, {**BACKBONE, 'depth': 50}, '23 blocks in layer3, .*ResNet 6'),
+        ({**BACKBONE, 'depth': 101}, {**SUBNET, 'depths': (3, 4, 5, 3)}, '23 blocks in .*ResNet 5'),
+        (
+            {**SUBNET, 'depths': (3, 2, 5, 3)},
+            SUBNET,
+            '2, 5 blocks in layer2, layer3, .*ResNet 4, 6',
+        ),
+        (vit(3), vit(4), "3 blocks in layers, the config's VisionTransformer 4"),
+        (vit(4), vit(3), "4 blocks in layers, the config's VisionTransformer 3"),
+        (mixer(3), mixer(4), "3 blocks in layers, the config's MlpMixer 4"),
+        (mixer(4), mixer(3), "4 blocks in layers, the config's MlpMixer 3"),
+    ],
+)
+def test_fewer_or_more_blocks_are_refused(tmp_path, source, wanted, message):
+    cfg = with_backbone(wanted)
+    state_dict = build_model(with_backbone(source)).state_dict()
+    cfg.load_from = str(tmp_path / 'a.pth')
+    for prefix in ('', 'module.'):
+        torch.save({f'{prefix}{name}': value for name, value in state_dict.items()}, cfg.load_from)
+        with pytest.raises(
+            ValueError, match=rf"load_from '.*a\.pth' is of another model: .*{message}"
+        ):
+            check_checkpoint(cfg)
+
+
+@pytest.mark.parametrize(
+    ('source', 'wanted'),
+    [
+        ({**SUBNET, 'depths': (3, 2, 5, 3)}, {**SUBNET, 'depths': (3, 2, 5, 3)}),  # an exported one
+        ({**BACKBONE, 'depth': 50}, {**SUBNET, 'depths': (3, 2, 5, 3)}),  # a subnet of the file's
+        (BACKBONE, THREE_STAGES),  # without its last stage
+        (mixer(3), mixer(3)),
+    ],
+)
+def test_parts_of_a_network_start_from_the_whole(tmp_path, warnings, source, wanted):
+    cfg = with_backbone(wanted)
+    state_dict = build_model(with_backbone(source)).state_dict()
+    average = {f'module.{name}': value for name, value in state_dict.items()}  # of EMAHook
+    cfg.load_from = str(tmp_path / 'a.pth')
+    for content in ({'state_dict': state_dict, 'ema_state_dict': average}, average):
+        torch.save(content, cfg.load_from)
+        check_checkpoint(cfg)
+    assert warnings() == ''
+
+
+@pytest.mark.parametrize('own', [2, 3])
+def test_blocks_of_a_student_are_compared_where_hooks_rename_what_is_loaded(tmp_path, own):
+    """mmdet's semi-supervised detectors load a detector into student and teacher."""
+    neck = {'type': 'FPN', 'in_channels': [8, 16, 32, 64], 'out_channels': 8, 'num_outs': 5}
+    head = {'type': 'FCOSHead', 'num_classes': 2, 'in_channels': 8, 'feat_channels': 32}
+    detector = {'type': 'FCOS', 'backbone': BACKBONE, 'neck': neck, 'bbox_head': head}
+    cfg = Config({'default_scope': 'mmdet', 'model': {'type': 'SemiBaseDetector'}})
+    cfg.model.update(detector=detector, semi_train_cfg={'freeze_teacher': True})
+    state_dict = build_model(Config({'default_scope': 'mmdet', 'model': detector})).state_dict()
+    if own == 3:
+        state_dict |= {
+            name.replace('layer2.1', 'layer2.2'): value
+            for name, value in state_dict.items()
+            if 'layer2.1' in name
+        }
+    cfg.load_from = str(tmp_path / 'a.pth')
+    torch.save(state_dict, cfg.load_from)
+    if own == 2:
+        check_checkpoint(cfg)
+    else:
+        with pytest.raises(ValueError, match="it has 3 blocks in layer2, the config's ResNet 2"):
+            check_checkpoint(cfg)
 
 
 class Plain(BaseModel):

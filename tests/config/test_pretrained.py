@@ -80,6 +80,36 @@ def test_what_stays_random_is_told(weights, tmp_path, warnings):
     assert 'leaves 1 tensors of the backbone random: conv1.weight' in warnings()
 
 
+@pytest.mark.parametrize('whole', [False, True])
+@pytest.mark.parametrize(
+    ('depth', 'needed', 'message'),
+    [
+        (18, 34, r"has 2, 2, 2, 2 blocks in layer1, .*, the config's ResNet 3, 4, 6, 3; give"),
+        (34, 18, r"has 3, 4, 6, 3 blocks in layer1, .*, the config's ResNet 2, 2, 2, 2; give"),
+    ],
+)
+def test_fewer_or_more_blocks_are_refused(tmp_path, whole, depth, needed, message):
+    file = tmp_path / 'a.pth'
+    model = build_model(config('none', depth=depth))
+    torch.save((model if whole else model.backbone).state_dict(), file)
+    with pytest.raises(ValueError, match=rf"init_cfg names '.*a\.pth', which {message}"):
+        check_pretrained(config(file, whole=whole, depth=needed))
+
+
+def test_a_subnet_may_have_fewer_blocks_than_the_file(weights, tmp_path, warnings):
+    torch.save(weights, tmp_path / 'a.pth')
+    subnet = {'type': 'mmst.STBackbone', 'wraps': 'ResNet', 'depths': (1, 2, 1, 2)}
+    cfg = config(tmp_path / 'a.pth', **subnet)
+    check_pretrained(cfg)
+    torch.save(build_model(cfg).backbone.state_dict(), tmp_path / 'a.pth')
+    check_pretrained(cfg)
+    assert warnings() == ''
+    with pytest.raises(
+        ValueError, match="has 1, 1 blocks in layer1, layer3, the config's ResNet 2"
+    ):
+        check_pretrained(config(tmp_path / 'a.pth'))
+
+
 def test_what_a_backbone_converts_itself_fits(tmp_path, warnings):
     """mmdet's Swin reads official files by other names."""
     small = {'embed_dims': 8, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 2, 2), 'window_size': 2}
@@ -100,6 +130,16 @@ def test_what_a_backbone_converts_itself_fits(tmp_path, warnings):
     cfg.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': str(file)}
     check_pretrained(cfg)
     assert 'downsample' in warnings()
+    deeper = {name.replace('blocks.0', 'blocks.1'): value for name, value in official.items()}
+    torch.save({'model': official | deeper}, file)
+    message = r"init_cfg names '.*a\.pth', .*cannot load: it has no 'stages\.0\.blocks\.1\..*; give"
+    with pytest.raises(ValueError, match=message):
+        check_pretrained(cfg)
+    torch.save({'model': official}, file)
+    cfg.model.backbone.depths = (1, 1, 2, 1)
+    message = r"has 1 blocks in stages\.2\.blocks, the config's SwinTransformer 2;"
+    with pytest.raises(ValueError, match=message):
+        check_pretrained(cfg)
 
 
 NECK = {'type': 'FPN', 'in_channels': [8, 16, 32, 64], 'out_channels': 8, 'num_outs': 5}
