@@ -60,7 +60,8 @@ _OPENMMLAB: dict[str, Family] = {
     'mmpose.models.backbones.vipnas_resnet.ViPNAS_ResNet': _RESNET,
     'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
     'mmpretrain.models.backbones.convnext.ConvNeXt': _STAGES_OF_BLOCKS,
-    # Of a CSPResNet an activation follows the addition.
+    'mmpretrain.models.backbones.cspnet.CSPDarkNet': _STAGES,
+    # Of CSPResNet and CSPResNeXt an activation follows the addition.
     'mmpretrain.models.backbones.cspnet.CSPNet': Containers('stages.*.blocks', additive=False),
     'mmpretrain.models.backbones.davit.DaViT': _STAGES,
     'mmpretrain.models.backbones.edgenext.EdgeNeXt': _STAGES_OF_BLOCKS,
