@@ -138,7 +138,8 @@ class SubnetPasses:
                 choose_size if self._rule.changes_size else None,
             )
         except (TypeError, ValueError) as error:
-            self._without[f'{type(model).__name__}, {_reason(error)}'] += 1
+            network = type(getattr(model, 'backbone', None)).__name__
+            self._without[f'{type(model).__name__} of {network}: {_reason(error)}'] += 1
             return False
         subnet = backbone.depth_space.sample(**draw)
         self._train(model, backbone, subnet, batch, GroundTruthSupervision())
@@ -153,7 +154,7 @@ class SubnetPasses:
                 stages = residual_stages(backbone)
                 backbone.depth_space = DepthSpace([len(stage) for stage in stages])
         except (TypeError, ValueError) as error:
-            self._without[f'{type(backbone).__name__}, {_reason(error)}'] += 1
+            self._without[f'{type(backbone).__name__}: {_reason(error)}'] += 1
             return False
         inputs = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
         batch = SubnetBatch(inputs, (), (inputs.shape[-2], inputs.shape[-1]))

@@ -129,7 +129,7 @@ def differences(
 def table(title: str, counts: dict[str, int]) -> str:
     """A title with the sum of some counts, and the counts in descending order."""
     rows = sorted(counts.items(), key=lambda row: -row[1])
-    parts = ', '.join(f'{name} {number}' for name, number in rows)
+    parts = ', '.join(f'{number} {name}' for name, number in rows)
     return f'{title}: {sum(counts.values())}' + (f' ({parts})' if parts else '')
 
 

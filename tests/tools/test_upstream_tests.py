@@ -89,7 +89,7 @@ def test_differences_are_found_and_explained(checkout):
         'plain:        4 passed, 1 failed',
         'with subnets: 2 passed, 3 failed',
     ]
-    assert lines[3] == 'subnet passes: 4 (ResNet 4) in 3 tests'
+    assert lines[3] == 'subnet passes: 4 (4 ResNet) in 3 tests'
     assert lines[4] == 'training forwards without one: 0'
     assert lines[5] == 'tests that differ: 2'
     assert 'test_one_forward: passed plainly, failed with subnets' in lines[6]
@@ -100,7 +100,7 @@ def test_differences_are_found_and_explained(checkout):
 def test_chosen_tests_without_a_difference(checkout):
     process = run(checkout, '-k', 'main_network')
     assert process.returncode == 0, process.stdout
-    assert 'subnet passes: 2 (ResNet 2) in 1 tests' in process.stdout
+    assert 'subnet passes: 2 (2 ResNet) in 1 tests' in process.stdout
     assert 'tests that differ: 0' in process.stdout
 
 
