@@ -1,6 +1,6 @@
 # `make` alone lists the targets. PYTHON=python3.11 make setup chooses the interpreter.
 INTERPRETER := $(or $(PYTHON),python3)
-# Each process imports mmdet and its like, and grows to 4 GB.
+# Each process imports mmdet and its like, and grows to between 4 and 9 GB.
 PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 4
 
 .PHONY: help setup demo test lint format clean

@@ -41,7 +41,7 @@ def plot_results(grid: Grid, results: Mapping[str, ArmResults], path: str | Path
             fmt='o',
             capsize=4,
             color=color,
-            label=f'{arm.label}, {len(values)} seeds',
+            label=f'{arm.label}, {len(values)} of {len(grid.seeds)} seeds',
         )
     axis.set_xlabel('training FLOPs [T]')
     axis.set_ylabel(f'test {grid.metric}')
