@@ -129,8 +129,7 @@ class SubnetPasses:
             return False
         try:
             backbone = find_stimulated_backbone(model)
-            draw = self._draw()
-            choose_size = functools.partial(self._rule.sample, **draw)
+            choose_size = functools.partial(self._rule.sample, **self._draw())
             batch = subnet_batch(
                 model,
                 call['inputs'],
@@ -141,8 +140,7 @@ class SubnetPasses:
             network = type(getattr(model, 'backbone', None)).__name__
             self._without[f'{type(model).__name__} of {network}: {_reason(error)}'] += 1
             return False
-        subnet = backbone.depth_space.sample(**draw)
-        self._train(model, backbone, subnet, batch, GroundTruthSupervision())
+        self._train(model, backbone, batch, GroundTruthSupervision())
         return True
 
     def _train_backbone(
@@ -158,31 +156,41 @@ class SubnetPasses:
             return False
         inputs = next(leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
         batch = SubnetBatch(inputs, (), (inputs.shape[-2], inputs.shape[-1]))
-        subnet = backbone.depth_space.sample(**self._draw())
-        self._train(backbone, backbone, subnet, batch, OutputSupervision(forward, args, kwargs))
+        self._train(backbone, backbone, batch, OutputSupervision(forward, args, kwargs))
         return True
 
     def _draw(self) -> dict[str, int]:
         return {'seed': 0, 'step': sum(self._passes.values()), 'index': 0}
 
-    def _train(self, model, backbone, subnet, batch, supervision) -> None:
+    def _train(
+        self,
+        model: nn.Module,
+        backbone: nn.Module,
+        batch: SubnetBatch,
+        supervision: GroundTruthSupervision | OutputSupervision,
+    ) -> None:
         """Runs the pass of the training step, and leaves the gradients to the test."""
-        self._passes[type(backbone).__name__] += 1
-        self._tests.add(self._test)
         gradients = {parameter: parameter.grad for parameter in model.parameters()}
+        model.zero_grad(set_to_none=True)  # a pass adds to gradients in place
         with self._inside():
-            train_subnet(
+            values = train_subnet(
                 model,
                 backbone,
-                subnet,
+                backbone.depth_space.sample(**self._draw()),
                 batch,
                 supervision=supervision,
                 optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
                 weight=1.0,
                 random_key=f'mmst.upstream:{sum(self._passes.values())}',
+                accept=lambda loss, values: loss.requires_grad,
             )
         for parameter, gradient in gradients.items():
             parameter.grad = gradient
+        if values is None:
+            self._without[f'{type(backbone).__name__}: all of it is frozen'] += 1
+        else:
+            self._passes[type(backbone).__name__] += 1
+            self._tests.add(self._test)
 
 
 def _subclasses(cls: type) -> Iterator[type]:
