@@ -3,7 +3,7 @@
 python tools/demo.py
 
 Runs `tools/train.py CONFIG --mini --seed 0` and leaves in the work dir the checkpoint, the log,
-`loss_curves.png` and `detections.png`. It always trains anew: results of an earlier demo, finished
+`loss_curves.png` and `detections.png`. It always trains again: results of an earlier demo, finished
 or interrupted, are removed first. `--report` draws and prints a finished demo again, without
 training.
 """

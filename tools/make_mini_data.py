@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='number of validation images',
     )
     parser.add_argument('--seed', type=int, default=argparse.SUPPRESS, metavar='S')
-    parser.add_argument('--force', action='store_true', help='make it anew even if it is there')
+    parser.add_argument('--force', action='store_true', help='make it even if it is there')
     return parser.parse_args()
 
 

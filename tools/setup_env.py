@@ -56,7 +56,7 @@ def check_venv():
     if os.environ.get('PYTHON') and made and made.group(1) != asked:
         raise SetupError(
             f'.venv was made with Python {made.group(1)}, and PYTHON asks for {asked}. '
-            'To make it anew: rm -rf .venv, then the same command'
+            'To make it again: rm -rf .venv, then the same command'
         )
 
 
@@ -141,7 +141,7 @@ def pip(title, *arguments):
         run(title, command + list(arguments))
     except CommandError as error:
         if 'Installing collected packages' in error.output:
-            raise  # half an installation: CHANGING stays, and the next run makes .venv anew
+            raise  # half an installation: CHANGING stays, and the next run makes .venv again
         CHANGING.unlink()
         raise
     CHANGING.unlink()

@@ -19,7 +19,7 @@ SIZES = [(64, 96), (72, 64)]
 
 
 class RandomImages(Dataset):
-    """Six images of two sizes, whose pixels are drawn anew whenever they are loaded."""
+    """Six images of two sizes, whose pixels are drawn whenever they are loaded."""
 
     metainfo = {'classes': list('abcde'), 'palette': [(255, 0, 0)] * 5}
 

@@ -68,7 +68,7 @@ def test_subnet_is_the_network_built_shallower(case, backbone):
         for key in set(state) - set(network.state_dict()):
             del part[key]
         missing = network.load_state_dict(part, False)
-        # Swin V2 drops its constant tables from a state dict and computes them anew.
+        # Swin V2 drops its constant tables from a state dict and computes them again.
         assert not [key for key in missing.missing_keys if 'relative_' not in key]
         assert not missing.unexpected_keys
         assert len(network.state_dict()) < len(state)

@@ -1,4 +1,4 @@
-"""The demo trains anew each time, removes only what it made, and says what went wrong."""
+"""The demo trains again each time, removes only what it made, and says what went wrong."""
 
 import json
 import subprocess
