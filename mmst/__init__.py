@@ -7,7 +7,6 @@ checkpoints, and mmengine to convert those named ``mmst://FILE``; no task librar
 
 from typing import TYPE_CHECKING, Any
 
-from . import tasks as tasks  # registers where each library keeps its ground truth
 from .checkpoints import register_safe_globals, register_scheme
 from .engine import (
     GroundTruthSupervision,
@@ -15,13 +14,13 @@ from .engine import (
     RandomSmallerInput,
     RandomStateHook,
     StimulativeHook,
-    register_ground_truth,
 )
+from .ground_truth import register_ground_truth
 from .models import KLDivLoss, KLMinusLoss, LogitNormCrossEntropyLoss, STBackbone
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .tasks.uniform_augment import UniformAugment as UniformAugment
+    from mmst.transforms.uniform_augment import UniformAugment as UniformAugment
 
 register_safe_globals()
 register_scheme()
@@ -44,7 +43,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Not in __all__: a star import would need mmpretrain.
     if name == 'UniformAugment':
-        from .tasks.uniform_augment import UniformAugment
+        from mmst.transforms.uniform_augment import UniformAugment
 
         return UniformAugment
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 
 from mmst import benchmark
 from mmst import config as edit  # importing mmst registers everything
+from mmst.cli.launch import build_runner, set_launcher
 
 
 def parse_args() -> argparse.Namespace:
@@ -103,7 +104,7 @@ def prepare(args: argparse.Namespace) -> Config:
     edit.apply_library_defaults(cfg, persistent_workers=False)
     edit.check_data_files(cfg, ('train_dataloader',))
     cfg.work_dir = args.out
-    return edit.set_launcher(cfg, 'none')
+    return set_launcher(cfg, 'none')
 
 
 def report(args: argparse.Namespace, loop: benchmark.StepBenchmarkLoop) -> None:
@@ -142,7 +143,7 @@ def main() -> None:
         cfg = prepare(args)
     except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
-    runner = edit.build_runner(cfg)
+    runner = build_runner(cfg)
     runner.train()
     report(args, runner.train_loop)
 

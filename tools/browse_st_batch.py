@@ -14,7 +14,8 @@ from mmengine.config import Config, DictAction
 
 from mmst import StimulativeHook
 from mmst import config as edit  # importing mmst registers everything
-from mmst.analysis.browse import browse, prepare_browse
+from mmst.browse.browse import browse, prepare_browse
+from mmst.cli.launch import build_runner, set_launcher
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,7 +63,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, StimulativeHook]:
     hook = prepare_browse(cfg)
     edit.check_data_files(cfg, ('train_dataloader',))
     cfg.work_dir = args.out_dir
-    return edit.set_launcher(cfg, 'none'), hook
+    return set_launcher(cfg, 'none'), hook
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def main() -> None:
         cfg, hook = prepare(args)
     except (ValueError, TypeError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
-    files = browse(edit.build_runner(cfg), hook, args.num_batches, args.out_dir)
+    files = browse(build_runner(cfg), hook, args.num_batches, args.out_dir)
     print(f'{len(files)} pictures in {args.out_dir}')
 
 

@@ -16,11 +16,14 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mmst import config as edit  # importing mmst registers everything
-from mmst.analysis import export, front_plot, onnx_export
-from mmst.analysis.subnet_cost import CostMeter, SubnetCost, check_repeats
-from mmst.analysis.subnet_search import Limits, search_key, search_subnets
 from mmst.checkpoints import CONVERT_SCHEME, safe_loading
 from mmst.checkpoints.write import file_sha256, write_whole
+from mmst.cli.launch import build_runner, set_launcher
+from mmst.subnets import export, onnx_export, pareto_plot
+from mmst.subnets.config import use_validation_data
+from mmst.subnets.cost import CostMeter, SubnetCost, check_repeats
+from mmst.subnets.evaluation import check_recalibrate, parse_depths, prepare_subnet_test
+from mmst.subnets.search import Limits, search_key, search_subnets
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,11 +98,11 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
     """Returns the config to run, and the one to export from; whatever can be wrong is an error."""
     args.limits = None
     if args.depths is not None:
-        args.depths = edit.parse_depths(args.depths)
+        args.depths = parse_depths(args.depths)
     else:
         args.limits = Limits(args.max_flops, args.max_latency, args.max_candidates)
-        front_plot.check_matplotlib()
-    edit.check_recalibrate(args.recalibrate)
+        pareto_plot.check_matplotlib()
+    check_recalibrate(args.recalibrate)
     check_repeats(args.repeats)
     if args.onnx:
         onnx_export.check_onnx_installed()
@@ -115,8 +118,8 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         cfg.merge_from_dict(args.cfg_options)
     base = copy.deepcopy(cfg)
     if args.limits is not None:
-        edit.use_validation_data(cfg)
-    edit.prepare_subnet_test(cfg)
+        use_validation_data(cfg)
+    prepare_subnet_test(cfg)
     edit.set_work_dir(cfg, str(Path(args.out) / 'log'), args.config)
     edit.apply_library_defaults(cfg, persistent_workers=False)
     edit.check_data_files(cfg, ('test_dataloader',))
@@ -126,7 +129,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         raise ValueError(f'checkpoint must be a local file, got {location!r}; download it')
     edit.set_checkpoint(cfg, args.checkpoint)
     args.file = cfg.load_from.removeprefix(CONVERT_SCHEME)
-    return edit.set_launcher(cfg, 'none'), base
+    return set_launcher(cfg, 'none'), base
 
 
 def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Config) -> tuple:
@@ -144,9 +147,9 @@ def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Con
         repeats=args.repeats,
     )
     table, picture = (Path(args.out) / f'front.{suffix}' for suffix in ('csv', 'png'))
-    write_whole(table, lambda file: front_plot.write_front_csv(measured, metric, best, file))
+    write_whole(table, lambda file: pareto_plot.write_front_csv(measured, metric, best, file))
     title = Path(args.config).stem
-    write_whole(picture, lambda file: front_plot.plot_front(measured, metric, best, file, title))
+    write_whole(picture, lambda file: pareto_plot.plot_front(measured, metric, best, file, title))
     print(f'chosen          {",".join(map(str, best.depths))}\nfront           {table}, {picture}')
     return best.depths
 
@@ -171,7 +174,7 @@ def report(cost: SubnetCost, meter: CostMeter, exported: export.ExportedSubnet) 
 def run(args: argparse.Namespace) -> None:
     cfg, base = prepare(args)
     with safe_loading(args.checkpoint):
-        runner = edit.build_runner(cfg)
+        runner = build_runner(cfg)
         runner.load_or_resume()
     meter = CostMeter(runner)
     depths = args.depths or choose(args, runner, meter, base)

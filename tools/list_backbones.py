@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmst.analysis.backbones import backbone_table, refusal_table, replace_tables
-from mmst.analysis.zoo import ZOO_LIBRARIES, count_zoo, zoo_table
+from mmst.cli.backbone_table import backbone_table, refusal_table, replace_tables
+from mmst.cli.zoo import ZOO_LIBRARIES, count_zoo, zoo_table
 
 
 def main() -> None:

@@ -13,6 +13,13 @@ from mmengine.config import Config, DictAction
 
 from mmst import config as edit  # importing mmst registers everything
 from mmst.checkpoints import safe_loading
+from mmst.cli.launch import build_runner, set_launcher
+from mmst.subnets.evaluation import (
+    check_recalibrate,
+    parse_depths,
+    prepare_subnet_test,
+    run_subnet_test,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -90,14 +97,14 @@ def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
     edit.set_checkpoint(cfg, args.checkpoint)
     if args.tta:
         edit.enable_tta(cfg)  # puts another model around
-    return edit.set_launcher(cfg, args.launcher, args.local_rank), output
+    return set_launcher(cfg, args.launcher, args.local_rank), output
 
 
 def _apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if args.depths is not None:
-        args.depths = edit.parse_depths(args.depths)
-        edit.check_recalibrate(args.recalibrate)
-        edit.prepare_subnet_test(cfg)
+        args.depths = parse_depths(args.depths)
+        check_recalibrate(args.recalibrate)
+        prepare_subnet_test(cfg)
     elif args.recalibrate is not None:
         raise ValueError('--recalibrate needs --depths: the full network has its own statistics')
     if args.amp:
@@ -119,10 +126,10 @@ def main() -> None:
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
     with safe_loading(args.checkpoint):
-        runner = edit.build_runner(cfg)
+        runner = build_runner(cfg)
         output.register(runner, cfg)
         if args.depths is not None:
-            metrics = edit.run_subnet_test(runner, args.depths, args.recalibrate)
+            metrics = run_subnet_test(runner, args.depths, args.recalibrate)
         else:
             metrics = runner.test()
     output.write(metrics)

@@ -14,6 +14,7 @@ from mmengine.config import Config, DictAction
 
 from mmst import config as edit  # importing mmst registers everything
 from mmst.checkpoints import safe_loading
+from mmst.cli.launch import build_runner, set_launcher
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,7 +93,7 @@ def prepare(args: argparse.Namespace) -> Config:
     edit.check_data_files(cfg, loaders)
     edit.check_checkpoint(cfg)
     edit.check_pretrained(cfg)
-    return edit.set_launcher(cfg, args.launcher, args.local_rank)
+    return set_launcher(cfg, args.launcher, args.local_rank)
 
 
 def _apply_options(cfg: Config, args: argparse.Namespace) -> None:
@@ -127,7 +128,7 @@ def main() -> None:
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
     with safe_loading('named by load_from or init_cfg'):
-        edit.build_runner(cfg).train()
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

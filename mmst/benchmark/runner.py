@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from mmst.checkpoints.write import file_sha256
-from mmst.config import use_validation_data
+from mmst.subnets.config import use_validation_data
 
 from .cell import Cell, cell_config, changed_settings, read_result, write_result
 from .cell_logs import TrainingLog, read_log

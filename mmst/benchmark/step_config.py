@@ -17,7 +17,7 @@ from mmst.config import (
     remove_surroundings,
     set_seed,
 )
-from mmst.config.walk import datasets, type_name
+from mmst.config.traversal import datasets, type_name
 from mmst.engine import HOOKS
 
 __all__ = ['StepSettings', 'prepare_step_benchmark', 'take_hook']

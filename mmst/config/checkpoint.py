@@ -19,11 +19,17 @@ from mmst.checkpoints import (
     safe_loading,
     source_of,
 )
+from mmst.checkpoints.model_fit import (
+    build_model,
+    check_kind,
+    check_model,
+    check_start,
+    read_by_mmengine,
+)
 
-from .fit import build_model, check_kind, check_model, check_start, read_by_mmengine
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
-from .walk import type_name
+from .traversal import type_name
 
 __all__ = ['check_loaded', 'set_checkpoint']
 

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from .image_folders import read_image_folders
-from .walk import LOADERS, datasets, leaf_datasets, transforms, type_name
+from .traversal import LOADERS, datasets, leaf_datasets, transforms, type_name
 
 __all__ = ['check_data_files', 'set_data_root']
 

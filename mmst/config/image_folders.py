@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import leaf_datasets, scoped_type_name
+from .traversal import leaf_datasets, scoped_type_name
 
 __all__ = ['read_image_folders']
 

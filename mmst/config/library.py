@@ -16,7 +16,15 @@ from dataclasses import dataclass
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import LOADERS, datasets, leaf_datasets, scope_of, transforms, type_name, unbuilt_type
+from .traversal import (
+    LOADERS,
+    datasets,
+    leaf_datasets,
+    scope_of,
+    transforms,
+    type_name,
+    unbuilt_type,
+)
 
 __all__ = ['LIBRARIES', 'Library', 'apply_library_defaults', 'library_of']
 

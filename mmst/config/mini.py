@@ -11,7 +11,7 @@ from mmengine.config import Config
 from .data import set_data_root
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .walk import leaf_datasets, scoped_type_name, type_name
+from .traversal import leaf_datasets, scoped_type_name, type_name
 
 __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmengine.config import ConfigDict
 
-from .walk import short_name, type_name
+from .traversal import short_name, type_name
 
 __all__ = ['NAMED_WEIGHTS', 'NamedWeights', 'check_plain_resnet50']
 

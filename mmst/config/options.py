@@ -13,7 +13,7 @@ from mmengine.device import (
     is_npu_available,
 )
 
-from .walk import type_name
+from .traversal import type_name
 
 __all__ = [
     'disable_validation',

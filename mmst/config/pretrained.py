@@ -14,11 +14,11 @@ from mmengine.logging import MMLogger, print_log
 from torch import nn
 
 from mmst.checkpoints import safe_loading
+from mmst.checkpoints.block_difference import block_difference, unexpected_names
+from mmst.checkpoints.model_fit import MOST_SHOWN, build_model, build_module
 from mmst.engine.random_state import private_random_state
 
-from .blocks import block_difference, unexpected_names
-from .fit import MOST_SHOWN, build_model, build_module
-from .walk import names_checkpoint
+from .traversal import names_checkpoint
 
 __all__ = ['check_pretrained']
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mmengine.config import Config, ConfigDict
 
 from .schedulers import Scale, scale_schedulers
-from .walk import type_name
+from .traversal import type_name
 
 __all__ = ['set_max_iters']
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
-from .walk import type_name
+from .traversal import type_name
 
 __all__ = ['Scale', 'scale_schedulers']
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .walk import LOADERS, datasets, transforms, type_name
+from .traversal import LOADERS, datasets, transforms, type_name
 
 __all__ = ['set_image_scale']
 

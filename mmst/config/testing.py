@@ -14,7 +14,7 @@ from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
 from .library import library_of
-from .walk import leaf_datasets
+from .traversal import leaf_datasets
 
 __all__ = ['OutputFiles', 'enable_tta', 'set_output', 'set_visualization']
 

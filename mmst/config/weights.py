@@ -9,9 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmst.checkpoints import CONVERT_SCHEME, check_namesake, convert_source, read_source
-
-from .bare import without_checkpoint
-from .fit import (
+from mmst.checkpoints.model_fit import (
     build_backbone,
     check_kind,
     foreign_tensors,
@@ -19,8 +17,10 @@ from .fit import (
     missing_tensors,
     read_by_mmengine,
 )
+
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
-from .walk import names_checkpoint
+from .training import without_checkpoint
+from .traversal import names_checkpoint
 
 __all__ = ['set_weights']
 

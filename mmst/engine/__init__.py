@@ -7,7 +7,6 @@ from .registry import FUNCTIONS, HOOKS, INPUT_RULES, MODELS, SUPERVISIONS
 from .stimulative_hook import StimulativeHook
 from .subnet_pass import find_stimulated_backbone
 from .supervision import GroundTruthSupervision, LogitSupervision
-from .task import ImageResize, Task, register_ground_truth, register_task
 
 __all__ = [
     'FUNCTIONS',
@@ -16,14 +15,10 @@ __all__ = [
     'MODELS',
     'SUPERVISIONS',
     'GroundTruthSupervision',
-    'ImageResize',
     'LogitSupervision',
     'RandomSmallerInput',
     'RandomStateHook',
     'StimulativeHook',
-    'Task',
     'find_stimulated_backbone',
-    'register_ground_truth',
-    'register_task',
     'seed_worker',
 ]

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from mmst.core import sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
+from mmst.ground_truth.elements import copy_value
+from mmst.ground_truth.task import ImageResize, Task, task_of
 
-from .elements import copy_value
 from .inputs import RandomSmallerInput
 from .labels import IMAGES, labelled
-from .task import ImageResize, Task, task_of
 
 __all__ = ['SubnetBatch', 'draw_subnet_batch', 'subnet_batch']
 

@@ -27,7 +27,7 @@ TRANSFORMS = Registry(
     'transform',
     scope='mmst',
     parent=ROOT_TRANSFORMS,
-    locations=['mmst.tasks.uniform_augment', 'mmst.tasks.lighting'],
+    locations=['mmst.transforms.uniform_augment', 'mmst.transforms.lighting'],
 )
 SUPERVISIONS = Registry('supervision', scope='mmst')
 """What a subnet learns from."""

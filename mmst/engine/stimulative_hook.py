@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmst.core import weight_factor
 
 from .batch import draw_subnet_batch, subnet_batch
-from .faults import LossCheck, PassInfo, explain_failure
+from .failures import LossCheck, PassInfo, explain_failure
 from .labels import BATCH, SUBNETS, labelled
 from .main_forward import MainCall, MainForward
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part

@@ -9,7 +9,7 @@ from torch import nn
 
 from mmst.core import DepthSpace, register_residual_stages
 from mmst.core.stages import Block
-from mmst.engine import Task, register_task
+from mmst.ground_truth import Task, register_task
 
 SIDE = 40
 

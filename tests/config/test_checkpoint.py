@@ -9,8 +9,8 @@ from mmengine.runner.checkpoint import load_checkpoint as load_into
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import mmst  # noqa: F401 - registers STBackbone and mmst://
+from mmst.checkpoints.model_fit import build_model, check_model
 from mmst.config import NAMED_WEIGHTS, NamedWeights, set_checkpoint, set_weights
-from mmst.config.fit import build_model, check_model
 
 BACKBONE = {'type': 'ResNet', 'depth': 50}
 

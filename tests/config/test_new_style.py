@@ -18,8 +18,11 @@ from mmengine.registry import DefaultScope, Registry, root
 from mmst import config as edit
 from mmst import mini
 from mmst.checkpoints import load_checkpoint
-from mmst.config.fit import build_model
+from mmst.checkpoints.model_fit import build_model
+from mmst.cli.launch import set_launcher
 from mmst.engine.registry import INPUT_RULES, SUPERVISIONS
+from mmst.subnets.config import make_subnet_config, use_validation_data
+from mmst.subnets.evaluation import prepare_subnet_test
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -134,10 +137,10 @@ def other_edits(library):
     """What the other tools do."""
     tta = {} if library == 'mmpose' else {'--tta': edit.enable_tta}
     return {
-        '--depths': edit.prepare_subnet_test,
-        'validation data': edit.use_validation_data,
+        '--depths': prepare_subnet_test,
+        'validation data': use_validation_data,
         'no weights': lambda cfg: edit.remove_pretrained(cfg.model),
-        'subnet': lambda cfg: edit.make_subnet_config(cfg, (2, 3, 4, 2), 'a.pth'),
+        'subnet': lambda cfg: make_subnet_config(cfg, (2, 3, 4, 2), 'a.pth'),
         **tta,
         '--no-validate': edit.disable_validation,
         'bare': edit.remove_surroundings,
@@ -233,7 +236,7 @@ def test_a_wrapper_of_the_model_may_be_a_class(monkeypatch):
     monkeypatch.setenv('RANK', '0')
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     wrapper = {'type': LazyObject('mmengine.model', 'MMDistributedDataParallel')}
-    cfg = edit.set_launcher(Config({'model_wrapper_cfg': wrapper}), 'pytorch')
+    cfg = set_launcher(Config({'model_wrapper_cfg': wrapper}), 'pytorch')
     assert cfg.model_wrapper_cfg.device_ids is None
     assert not imported_classes(cfg._cfg_dict)
 

@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 import mmst  # noqa: F401 - registers STBackbone
+from mmst.checkpoints.model_fit import build_model
 from mmst.config import check_pretrained
-from mmst.config.fit import build_model
 
 BACKBONE = {'type': 'ResNet', 'depth': 18, 'base_channels': 8, 'stem_channels': 8}
 

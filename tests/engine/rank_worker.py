@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmst.config import set_launcher
+from mmst.cli.launch import set_launcher
 from mmst.engine.registry import SUPERVISIONS
 from mmst.engine.supervision import GroundTruthSupervision
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import MODELS
 
 from mmst.core import Subnet
-from mmst.engine.faults import LossCheck, PassInfo
+from mmst.engine.failures import LossCheck, PassInfo
 
 ToyClassifier = MODELS.get('ToyClassifier')
 

@@ -150,7 +150,7 @@ def test_overflow_that_no_scale_prevents_is_an_error(
 def test_overflow_under_a_scale_that_does_not_fall_is_an_error(
     make_classifier_runner, hook_config, overflow_at, monkeypatch
 ):
-    monkeypatch.setattr('mmst.engine.faults.MOST_LEFT_OUT', 3)
+    monkeypatch.setattr('mmst.engine.failures.MOST_LEFT_OUT', 3)
     overflow_at({0, 1, *range(3, 1000)})
     wrapper = amp(init_scale=4.0, fixed=True)
     runner = make_classifier_runner(hook_config(), max_iters=20, optim_wrapper=wrapper)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmst.analysis import browse as browse_module
+from mmst.browse import browse as browse_module
 
 ST = """
 _base_ = './{base}.py'

@@ -1,0 +1,1 @@
+"""Command lines. Nothing but the doors in ``tools/`` imports them."""

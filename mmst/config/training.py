@@ -1,0 +1,86 @@
+"""Configs for other purposes than training: what surrounds model, data and hook taken away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from .traversal import names_checkpoint, type_name
+
+__all__ = [
+    'check_training',
+    'find_stimulative_hook',
+    'is_stimulative',
+    'remove_pretrained',
+    'remove_surroundings',
+    'without_checkpoint',
+]
+
+UNUSED_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
+def check_training(cfg: Config) -> None:
+    """Raises ValueError unless a config is one of a training."""
+    missing = [key for key in ('train_dataloader', 'optim_wrapper', 'model') if not cfg.get(key)]
+    if missing:
+        raise ValueError(
+            f'config must be one of a training, got none of {", ".join(missing)}; give a config '
+            'that tools/train.py takes'
+        )
+
+
+def find_stimulative_hook(cfg: Config) -> ConfigDict:
+    """Returns the settings of a config's ``StimulativeHook``.
+
+    Raises:
+        ValueError: There is no such hook, or several.
+    """
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    found = [hook for hook in hooks if is_stimulative(hook)]
+    if len(found) != 1:
+        raise ValueError(
+            f'config must have one mmst.StimulativeHook, got {len(found)}; give a config of a '
+            'stimulative training, e.g. configs/faster_rcnn_r50_st.py'
+        )
+    return found[0]
+
+
+def remove_surroundings(cfg: Config) -> Config:
+    """Removes validation, schedules, hooks, logs and visualisation backends, in place."""
+    for name in ('val', 'test'):
+        for part in ('cfg', 'dataloader', 'evaluator'):
+            cfg[f'{name}_{part}'] = None
+    cfg.param_scheduler = cfg.visualizer = None
+    cfg.default_hooks = {name: None for name in UNUSED_HOOKS}
+    cfg.custom_hooks = []
+    cfg.log_level = 'WARNING'
+    return cfg
+
+
+def without_checkpoint(pretrained: Any) -> bool | None:
+    """Value of an argument ``pretrained`` that names no checkpoint; TIMMBackbone's is a bool."""
+    return False if isinstance(pretrained, bool) else None
+
+
+def remove_pretrained(node: Any) -> None:
+    """Removes the names of checkpoints wherever they stand in a model's config, in place."""
+    if isinstance(node, dict):
+        if node.get('pretrained') is not None:
+            node['pretrained'] = without_checkpoint(node['pretrained'])
+        initial = node.get('init_cfg')
+        if names_checkpoint(initial):
+            node['init_cfg'] = None
+        elif isinstance(initial, list):
+            kept = [entry for entry in initial if not names_checkpoint(entry)]
+            node['init_cfg'] = kept or None
+        for value in node.values():
+            remove_pretrained(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            remove_pretrained(value)
+
+
+def is_stimulative(hook: Any) -> bool:
+    """Whether a node of a config is a ``StimulativeHook``."""
+    return isinstance(hook, dict) and type_name(hook) == 'StimulativeHook'

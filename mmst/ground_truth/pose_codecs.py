@@ -1,0 +1,95 @@
+"""Which models of mmpose take smaller inputs, and which labels their heads read.
+
+Samples may hold more labels than a head reads. What the model is, is therefore decided by its head
+and by the head's codec, never by the labels.
+"""
+
+from __future__ import annotations
+
+from mmengine.model import BaseModel
+from mmpose import codecs
+from mmpose.codecs.base import BaseKeypointCodec
+from mmpose.models import heads
+from mmpose.structures import PoseDataSample
+
+from .pose_heatmaps import can_encode
+from .task import ImageResize
+
+__all__ = ['check_takes_smaller_inputs', 'head_codec', 'may_make']
+
+_ONE_SIZE = {
+    'its layers fit the feature map of one input size': (
+        heads.SimCCHead,
+        heads.RTMCCHead,
+        heads.RTMWHead,
+    ),
+    'it sums over the coordinates of heatmaps of one size': (
+        heads.IntegralRegressionHead,
+        codecs.IntegralRegressionLabel,
+    ),
+    'each of its labels has a bin for every fraction of a pixel of one input size': (
+        codecs.SimCCLabel,
+    ),
+    'its heatmaps are blurred by kernels of whole pixels, which do not shrink with the input': (
+        codecs.MegviiHeatmap,
+    ),
+    'its maps describe groups of keypoints, which mmst does not encode': (
+        codecs.AssociativeEmbedding,
+        codecs.DecoupledHeatmap,
+        codecs.SPR,
+    ),
+    'its heatmaps have a depth, which mmst does not encode': (codecs.Hand3DHeatmap,),
+    'it overwrites the annotations with fractions of the image': (codecs.EDPoseLabel,),
+    'its inputs are keypoints instead of images': (
+        codecs.ImagePoseLifting,
+        codecs.MotionBERTLabel,
+        codecs.VideoPoseLifting,
+    ),
+}
+"""Heads and codecs that need inputs of one size, by the reason."""
+
+BINS = 'keypoint_x_labels'
+"""What a head of the SimCC family reads."""
+
+
+def head_codec(model: BaseModel) -> BaseKeypointCodec | None:
+    """Returns the codec of a model's head; None if it has none."""
+    return getattr(_pose_head(model), 'decoder', None)
+
+
+def may_make(codec: BaseKeypointCodec | None, name: str) -> bool:
+    """Tells whether a codec makes the field ``name`` of a sample; an unknown one may make any."""
+    tables = [getattr(codec, f'{kind}_mapping_table', {}) for kind in ('label', 'field')]
+    made = {field for table in tables for field in table.values()}
+    return not made or name in made
+
+
+def check_takes_smaller_inputs(
+    model: BaseModel, sample: PoseDataSample, resize: ImageResize
+) -> None:
+    """Raises ValueError if the head of a model or its codec needs inputs of one size."""
+    codec = head_codec(model)
+    parts = [_pose_head(model), None if can_encode(codec) else codec]
+    for reason, classes in _ONE_SIZE.items():
+        for part in parts:
+            if isinstance(part, classes):
+                raise _error(f'for {type(part).__name__}: {reason}', resize)
+    if BINS in sample.get('gt_instance_labels', ()) and may_make(codec, BINS):
+        raise _error(
+            f'for a head that may read gt_instance_labels.{BINS}: its codec is '
+            f'{type(codec).__name__}. If it reads other labels, set model.head.decoder to their '
+            'codec',
+            resize,
+        )
+
+
+def _pose_head(model: BaseModel) -> object:
+    head = getattr(model, 'head', None)
+    return getattr(head, 'pose_head', head)  # inside one that also predicts visibility
+
+
+def _error(reason: str, resize: ImageResize) -> ValueError:
+    return ValueError(
+        f'inputs must keep their size {reason}. Got {resize.to_hw} instead of {resize.from_hw}; '
+        'train subnets at full size (inputs=None)'
+    )

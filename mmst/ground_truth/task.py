@@ -1,0 +1,303 @@
+"""How the ground truth of a batch follows a resize.
+
+A :class:`Task` knows the data samples of one library. The fields of a data sample are resized one
+by one, by functions registered under the field's path, e.g. ``'gt_instances.bboxes'``. A field
+without one is an error: silently training on ground truth of the wrong size would be worse.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from mmst.core.resize import stack_size
+
+from .elements import map_fields, metainfo_of
+
+__all__ = [
+    'ImageResize',
+    'Task',
+    'field_resizer',
+    'pad_like',
+    'register_ground_truth',
+    'register_task',
+    'register_task_module',
+    'task_of',
+]
+
+Size = tuple[int, int]
+
+LARGEST_STRIDE = 32
+"""Pixels of the input between two cells of the last feature map, for most networks."""
+
+
+@dataclass(frozen=True)
+class ImageResize:
+    """The resize of one image of a batch. Sizes are (height, width) in pixels.
+
+    Args:
+        from_hw: Size of the image, without padding.
+        to_hw: Its new size.
+        main_hw: Size of the main network's batch, with padding.
+        padded_hw: New size of the batch, with padding.
+        divisor_hw: What padded sides differ from the main network's by multiples of.
+        preprocessor: The model's data preprocessor, for the settings of its padding.
+    """
+
+    from_hw: Size
+    to_hw: Size
+    main_hw: Size
+    padded_hw: Size
+    divisor_hw: Size
+    preprocessor: nn.Module
+
+    @functools.cached_property
+    def padded_alone_hw(self) -> Size:
+        """New size that the image would be padded to in a batch of its own."""
+        return pad_like(self.main_hw, self.to_hw, self.divisor_hw)
+
+    @property
+    def factor_xy(self) -> tuple[float, float]:
+        """Factors of horizontal and vertical coordinates."""
+        return self.to_hw[1] / self.from_hw[1], self.to_hw[0] / self.from_hw[0]
+
+    @property
+    def ratio(self) -> float:
+        """Factor of lengths that have no direction: that of the shorter side."""
+        return min(self.to_hw) / min(self.from_hw)
+
+
+FieldResizer = Callable[[Any, ImageResize], Any]
+
+_fields: dict[tuple[type, str], FieldResizer] = {}
+_tasks: dict[type, Task] = {}
+_task_modules: dict[str, str] = {}
+
+
+def register_ground_truth(
+    sample_type: type[BaseDataElement], *paths: str
+) -> Callable[[FieldResizer], FieldResizer]:
+    """Registers how a ground-truth field follows the resize of its image.
+
+    The decorated function takes the field's value and an :class:`ImageResize` and returns a new
+    value. It must not modify the old one, which belongs to the main network; for a field that does
+    not depend on the size of the image it returns a copy.
+
+    Example:
+        >>> @register_ground_truth(DetDataSample, 'gt_instances.centers')
+        ... def resize_centers(centers, resize):
+        ...     return centers * centers.new_tensor(resize.factor_xy)
+
+    Args:
+        sample_type: Class of the data samples; its subclasses inherit the field.
+        *paths: Names of fields, with a dot between a container and its part.
+    """
+
+    def register(resizer: FieldResizer) -> FieldResizer:
+        for path in paths:
+            _fields[sample_type, path] = resizer
+        _find_field.cache_clear()
+        return resizer
+
+    return register
+
+
+class Task:
+    """What differs between libraries in resizing a batch: sizes, padding, metainfo.
+
+    The defaults fit images that fill the batch and a preprocessor with the settings of mmengine's
+    ``ImgDataPreprocessor``, or one that does not pad.
+    """
+
+    def image_sizes(self, inputs: Tensor, data_samples: Sequence[BaseDataElement]) -> list[Size]:
+        """Sizes (height, width) of the B images in ``inputs`` (B, C, H, W), without padding."""
+        return [(inputs.shape[-2], inputs.shape[-1])] * len(inputs)
+
+    def pad_divisor(self, model: BaseModel) -> int:
+        """What the model's preprocessor pads the sides of a batch to a multiple of."""
+        return getattr(model.data_preprocessor, 'pad_size_divisor', 1)
+
+    def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
+        """Divisor of the sides (height, width): a subnet's batch leaves the main one's remainder.
+
+        That is the divisor of the model's preprocessor, which pads the main network's batch to it.
+        Where there is none, it is the largest power of two, up to 32, by which a side of the main
+        network's input leaves 0 or 1: recipes without a divisor choose sizes that fit the grid of
+        the last feature map, and the known backbones halve them at most five times. Crops of 512
+        pixels leave 0, for feature maps of the input's size divided by the stride. Crops of 769
+        leave 1, for heads that align corners: the last cell lies on the last pixel.
+
+        Any other input ends between two cells, because convolutions round up. All that scales by
+        the size of a feature map over that of the input would then miss its object by up to the
+        stride: targets of CenterNet and CornerNet, heatmaps of poses, predictions resized to a map
+        of labels, a level of a pyramid added to the next. HRNet, which adds levels as they are,
+        would fail.
+
+        Neither an attribute nor the size of the outputs tells the stride itself: HRNet and U-Net
+        return larger maps than they have inside. Taking too large a one, as for a segmenter whose
+        dilated backbone halves three times, costs pixels: 6 % instead of 1 % for crops of 512 x
+        1024 at 0.43 to 1 times their size.
+
+        Args:
+            model: The model.
+            main_hw: Size of the main network's batch, with padding.
+        """
+        divisor = self.pad_divisor(model)
+        if divisor > 1:
+            return divisor, divisor
+        height, width = (math.gcd(side - side % 2, LARGEST_STRIDE) for side in main_hw)
+        return height, width
+
+    def padded_size(
+        self,
+        model: BaseModel,
+        sizes_hw: Sequence[Size],
+        ratio: float,
+        main_hw: Size,
+        divisor_hw: Size,
+    ) -> Size:
+        """Size of a padded batch of images of such sizes.
+
+        Args:
+            model: The model.
+            sizes_hw: Sizes of the images.
+            ratio: Their scale, for a preprocessor that pads to a fixed size.
+            main_hw: Size of the main network's batch, with padding.
+            divisor_hw: What the sides differ from its sides by multiples of.
+        """
+        return pad_like(main_hw, stack_size(sizes_hw), divisor_hw)
+
+    def pad_value(self, model: BaseModel) -> float:
+        """What the model's preprocessor fills the padding with."""
+        return getattr(model.data_preprocessor, 'pad_value', 0.0)
+
+    def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
+        """Returns the entries of a data sample's metainfo that change with the resize."""
+        sizes = (
+            ('img_shape', resize.to_hw),
+            ('pad_shape', resize.padded_alone_hw),
+            ('batch_input_shape', resize.padded_hw),
+        )
+        result: dict[str, Any] = {
+            name: (*size_hw, *(metainfo[name] or ())[2:])  # perhaps with the number of channels
+            for name, size_hw in sizes
+            if name in metainfo
+        }
+        if 'scale_factor' in metainfo:
+            result['scale_factor'] = _scaled(metainfo['scale_factor'], resize.factor_xy)
+        return result
+
+    def resize_samples(
+        self,
+        model: BaseModel,
+        data_samples: Sequence[BaseDataElement],
+        resizes: Sequence[ImageResize],
+    ) -> list[BaseDataElement]:
+        """Returns copies of B data samples that fit the B resized images.
+
+        Overridden where a field cannot follow the resize by itself.
+
+        Raises:
+            ValueError: No function is registered for a field of a sample.
+        """
+        results = []
+        for sample, resize in zip(data_samples, resizes, strict=True):
+            metainfo = metainfo_of(sample)
+            metainfo.update(self.resize_metainfo(metainfo, resize))
+            results.append(map_fields(sample, metainfo, field_resizer(type(sample), resize)))
+        return results
+
+
+def pad_like(main_hw: Size, size_hw: Size, divisor_hw: Size) -> Size:
+    """Rounds both sides of a size up until they leave the remainder of ``main_hw``."""
+    sides = zip(main_hw, size_hw, divisor_hw, strict=True)
+    height, width = (side + (main - side) % divisor for main, side, divisor in sides)
+    return height, width
+
+
+def _scaled(scale_factor: Any, factor_xy: tuple[float, float]) -> tuple[float, ...]:
+    """Multiplies a factor: (x, y), (x, y, x, y) or one for both axes, a number or an array."""
+    values = scale_factor if isinstance(scale_factor, tuple) else np.ravel(scale_factor).tolist()
+    if len(values) == 1:
+        values = [*values, *values]
+    return tuple([old * new for old, new in zip(values, itertools.cycle(factor_xy))])  # noqa: B905
+
+
+def field_resizer(
+    sample_type: type, resize: ImageResize, path: str = ''
+) -> Callable[[str, Any], Any]:
+    """Returns what maps the name and the value of a field of an element to its resized copy.
+
+    It raises ValueError for a field without a registered function.
+
+    Args:
+        sample_type: Class of the data sample that contains the element.
+        resize: The resize of the image.
+        path: Where the element is in the data sample, with a final dot; empty for itself.
+    """
+
+    def resize_field(name: str, value: Any) -> Any:
+        resizer = _find_field(sample_type, path + name)
+        if resizer is not None:
+            return resizer(value, resize)
+        if isinstance(value, BaseDataElement):
+            convert = field_resizer(sample_type, resize, f'{path}{name}.')
+            return map_fields(value, value.metainfo, convert)
+        raise ValueError(
+            'data_samples must hold only ground truth that mmst knows how to resize, got the '
+            f'field {path + name!r} in a {sample_type.__name__}. Say how it follows its image '
+            f'with @mmst.register_ground_truth({sample_type.__name__}, {path + name!r}) on a '
+            'function (value, resize) -> new value, or train subnets at full size (inputs=None)'
+        )
+
+    return resize_field
+
+
+@functools.cache
+def _find_field(sample_type: type, path: str) -> FieldResizer | None:
+    return next((_fields[cls, path] for cls in sample_type.__mro__ if (cls, path) in _fields), None)
+
+
+def register_task(sample_type: type[BaseDataElement]) -> Callable[[type[Task]], type[Task]]:
+    """Registers the :class:`Task` of a class of data samples and of its subclasses."""
+
+    def register(cls: type[Task]) -> type[Task]:
+        _tasks[sample_type] = cls()
+        return cls
+
+    return register
+
+
+def register_task_module(package: str, module: str) -> None:
+    """Registers the module to import when a data sample of ``package`` is first seen."""
+    _task_modules[package] = module
+
+
+def task_of(sample: object) -> Task:
+    """Finds the task of a data sample.
+
+    Raises:
+        TypeError: No task is registered for its class.
+    """
+    for cls in type(sample).__mro__:
+        module = _task_modules.get(cls.__module__.partition('.')[0])
+        if module is not None:
+            importlib.import_module(module)
+        if cls in _tasks:
+            return _tasks[cls]
+    raise TypeError(
+        'data_samples must be of a library whose ground truth mmst can resize '
+        f'({", ".join(sorted(_task_modules))}), got {type(sample).__module__}.'
+        f'{type(sample).__qualname__}; register a task with @mmst.ground_truth.register_task, or '
+        'train subnets at full size (inputs=None)'
+    )

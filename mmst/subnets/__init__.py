@@ -1,0 +1,1 @@
+"""A subnet of a trained network: evaluated, searched, exported."""

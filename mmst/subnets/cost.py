@@ -1,0 +1,215 @@
+"""What a subnet costs beside its whole network: parameters, FLOPs and measured time."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmst.core import DepthCost, active_subnet, residual_stages
+from mmst.core.space import Subnet
+
+from .evaluation import find_backbone, inner_model
+
+__all__ = [
+    'CostMeter',
+    'Latency',
+    'SubnetCost',
+    'check_repeats',
+    'count_flops',
+    'example_input',
+    'measure_latency',
+]
+
+LEAST_REPEATS, LEAST_SECONDS = 10, 1.0
+
+Forward = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Measured times of one forward pass.
+
+    Args:
+        full_ms: Median time of the whole network in milliseconds.
+        subnet_ms: Median time of the subnet.
+        ratio: Median of subnet over whole network, of runs that followed each other.
+    """
+
+    full_ms: float
+    subnet_ms: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class SubnetCost:
+    """What a subnet costs, each beside the whole network.
+
+    Args:
+        parameters: Number of parameters: of the whole network, of the subnet.
+        flops: FLOPs of a forward pass: of the whole network, of the subnet.
+        latency: Measured times.
+    """
+
+    parameters: tuple[int, int]
+    flops: tuple[int, int]
+    latency: Latency
+
+
+class CostMeter:
+    """Measures subnets of a runner's model on the first test image.
+
+    FLOPs and time are those of a forward pass in tensor mode: the network up to its raw outputs
+    (with the proposals of a two-stage detector), without post-processing.
+
+    Args:
+        runner: A runner whose checkpoint is loaded.
+
+    Attributes:
+        counted: What FLOPs and time are those of: ``'model'``, or ``'backbone'`` where the model as
+            a whole has no tensor mode.
+        flops: FLOPs of the whole network and of its blocks.
+        data: The test image, as the model's ``forward`` takes it.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.model = inner_model(runner).eval()
+        self.backbone = find_backbone(self.model)
+        self.data = example_input(self.model, runner)
+        self.flops, self.counted = count_flops(self.model, self.backbone, self.data)
+
+    def measure(self, depths: Sequence[int], repeats: int | None = None) -> SubnetCost:
+        """Returns what the subnet of these depths costs."""
+        with active_subnet(self.backbone, depths):
+            parameters = _count_parameters(self.model)
+        ratio = self.flops.ratio(Subnet(tuple(depths)))
+        return SubnetCost(
+            parameters=(_count_parameters(self.model), parameters),
+            flops=(self.flops.total, round(ratio * self.flops.total)),
+            latency=measure_latency(self.forward, self.backbone, depths, repeats),
+        )
+
+    def forward(self) -> Any:
+        """Runs what is measured."""
+        if self.counted == 'model':
+            return self.model(**self.data, mode='tensor')
+        return self.backbone(self.data['inputs'])
+
+
+@torch.no_grad()
+def example_input(model: nn.Module, runner: Runner) -> dict[str, Any]:
+    """Returns the first test image, as the model's ``forward`` takes it.
+
+    Raises:
+        ValueError: The model's data preprocessor returns no dict.
+    """
+    loader = runner.test_dataloader
+    batch = loader.collate_fn([loader.dataset[0]])
+    data = model.data_preprocessor(batch, training=False)
+    if not isinstance(data, Mapping):
+        raise ValueError(
+            f'data_preprocessor must return a dict, got {type(data).__name__}; costs are measured '
+            'for models of mmdet, mmseg, mmpose and mmpretrain, or made like theirs'
+        )
+    return dict(data)
+
+
+@torch.no_grad()
+def count_flops(
+    model: nn.Module, backbone: nn.Module, data: Mapping[str, Any]
+) -> tuple[DepthCost, str]:
+    """Counts the FLOPs of a forward pass in tensor mode, in all and for each residual block.
+
+    Args:
+        model: A model of mmengine.
+        backbone: Its backbone.
+        data: What ``model.forward`` takes, see :func:`example_input`.
+
+    Returns:
+        The FLOPs, and what they are those of: ``'model'``, or ``'backbone'`` where the model as a
+        whole cannot run so.
+    """
+    try:
+        return _count(model, backbone, lambda: model(**data, mode='tensor')), 'model'
+    except Exception:  # whatever a model raises that has no tensor mode
+        return _count(backbone, backbone, lambda: backbone(data['inputs'])), 'backbone'
+
+
+def measure_latency(
+    forward: Forward, backbone: nn.Module, depths: Sequence[int], repeats: int | None = None
+) -> Latency:
+    """Times the whole network and a subnet in turn, so that what drifts meets both alike.
+
+    Args:
+        forward: Runs the model once.
+        backbone: Backbone of the model.
+        depths: Leading blocks kept in each stage.
+        repeats: How often each is timed. Defaults to 10 times, and to more for a second in all.
+
+    Raises:
+        ValueError: ``repeats`` is less than 1.
+    """
+    check_repeats(repeats)
+    least, seconds = (LEAST_REPEATS, LEAST_SECONDS) if repeats is None else (repeats, 0.0)
+    full = [len(stage) for stage in residual_stages(backbone)]
+    times: dict[str, list[float]] = {'full': [], 'subnet': []}
+    for repeat in itertools.count(-1):
+        if repeat >= least and sum(map(sum, times.values())) >= seconds:
+            break
+        # Which of them is first changes, for what the second finds in the caches.
+        for name in ('full', 'subnet') if repeat % 2 else ('subnet', 'full'):
+            with active_subnet(backbone, depths if name == 'subnet' else full):
+                elapsed = _timed(forward)
+            if repeat >= 0:  # the first pair only warms up
+                times[name].append(elapsed)
+    pairs = zip(times['full'], times['subnet'], strict=True)
+    return Latency(
+        full_ms=1000 * statistics.median(times['full']),
+        subnet_ms=1000 * statistics.median(times['subnet']),
+        ratio=statistics.median(part / whole for whole, part in pairs),
+    )
+
+
+def check_repeats(repeats: int | None) -> None:
+    """Raises ValueError if a number of runs is less than 1; None stands for the default."""
+    if repeats is not None and repeats < 1:
+        raise ValueError(f'--repeats must be at least 1, got {repeats}')
+
+
+@torch.no_grad()
+def _timed(forward: Forward) -> float:
+    _synchronize()
+    start = time.perf_counter()
+    forward()
+    _synchronize()
+    return time.perf_counter() - start
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _count(counted: nn.Module, backbone: nn.Module, forward: Forward) -> DepthCost:
+    names = {module: name for name, module in counted.named_modules()}
+    with FlopCounterMode(display=False) as counter:
+        forward()
+    counts = counter.get_flop_counts()
+    root = type(counted).__name__
+    blocks = tuple(
+        tuple(sum(counts.get(f'{root}.{names[block.module]}', {}).values()) for block in stage)
+        for stage in residual_stages(backbone)
+    )
+    return DepthCost(counter.get_total_flops(), blocks)
+
+
+def _count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

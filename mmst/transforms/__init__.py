@@ -1,0 +1,1 @@
+"""Image transforms of the recipes, registered in mmst's scope."""
