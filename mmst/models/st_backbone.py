@@ -35,8 +35,8 @@ def STBackbone(
             looked up in the current scope: ``'ResNet'`` is mmdet's in a config of mmdet.
             ``'mmpretrain.ResNet'`` works everywhere.
         choices: Number of possible depths per stage, or a name, see :class:`mmst.core.DepthSpace`.
-            Defaults to all; ``(1, 2, 4, 1)``, by name ``'space3'``, is the paper's best for
-            ResNet-50 (ST++ Table II).
+            Defaults to all. ``'inter_stage'`` keeps at least the first three blocks of each stage,
+            for ResNet-50 ``(1, 2, 4, 1)``, the paper's best (ST++ Table II).
         rule: ``'ordered'``, ``'stochastic'`` or ``'raw'``, see :class:`mmst.core.DepthSpace`.
         depths: Number of blocks per stage of a network that is shallower for good: the last blocks
             of each stage are removed. Defaults to the full network. Where the wrapped class has an
