@@ -8,6 +8,7 @@ checkpoints, and mmengine to convert those named ``mmst://FILE``; no task librar
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints import register_safe_globals, register_scheme
+from .config import stimulate
 from .engine import (
     GroundTruthSupervision,
     LogitSupervision,
@@ -37,6 +38,7 @@ __all__ = [
     'StimulativeHook',
     '__version__',
     'register_ground_truth',
+    'stimulate',
 ]
 
 

@@ -19,6 +19,7 @@ from .pretrained import check_pretrained
 from .resume import check_checkpoint, make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
+from .stimulate import stimulate
 from .testing import OutputFiles, enable_tta, set_output, set_visualization
 from .training import (
     check_training,
@@ -67,4 +68,5 @@ __all__ = [
     'set_visualization',
     'set_weights',
     'set_work_dir',
+    'stimulate',
 ]

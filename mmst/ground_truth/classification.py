@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmengine.model import BaseModel
+from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -19,6 +20,10 @@ class ClassificationTask(Task):
 
     ``img_shape`` says nothing about it: transforms of torchvision do not keep it up to date.
     """
+
+    def makes_logits(self, head: object) -> bool:
+        """See :meth:`Task.makes_logits`. Heads of several labels or tasks are no ``ClsHead``."""
+        return isinstance(head, ClsHead)
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
         """See :meth:`Task.divisor_hw`. The preprocessor's alone, not the network's stride.

@@ -14,7 +14,7 @@ from mmst.core import DepthSpace, prune_to_subnet, residual_stages
 from mmst.core.stages import check_raw
 from mmst.engine.registry import MODELS
 
-__all__ = ['STBackbone']
+__all__ = ['STBackbone', 'argument_names']
 
 
 @MODELS.register_module()
@@ -54,7 +54,7 @@ def STBackbone(
         ValueError: ``choices`` or ``depths`` does not fit the stages, or ``rule`` the blocks.
     """
     cls = _wrapped_class(wraps)
-    known = _argument_names(cls)
+    known = argument_names(cls)
     _check_arguments(cls, known, arguments)
     if depths is not None and 'depths' in known:
         arguments, depths = dict(arguments, depths=depths), None
@@ -89,7 +89,7 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
     return cls
 
 
-def _argument_names(cls: type) -> set[str]:
+def argument_names(cls: type) -> set[str]:
     """Names of what a class and its parents can be built with."""
     signatures = [inspect.signature(c.__init__) for c in cls.__mro__ if '__init__' in vars(c)]
     return {name for signature in signatures for name in signature.parameters} - {'self'}
