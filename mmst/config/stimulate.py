@@ -16,7 +16,7 @@ from torch import nn
 from mmst.checkpoints.model_fit import build_backbone, build_module
 from mmst.engine import LogitSupervision, RandomSmallerInput, StimulativeHook
 from mmst.engine.registry import HOOKS
-from mmst.engine.run_checks import check_inputs
+from mmst.engine.run_checks import check_inputs, check_subnets
 from mmst.ground_truth.task import Task, library_task
 from mmst.models.st_backbone import STBackbone, argument_names
 
@@ -92,7 +92,7 @@ def stimulate(cfg: Config, **options: Any) -> Config:
         hook['inputs'] = None if divisor is None else _smaller_inputs(divisor)
         reasons = [reason] if reason else []
     hook = _changed(hook, given)
-    HOOKS.build(copy.deepcopy(hook))  # wrong values are errors now
+    _check_values(hook, network, reasons)
     node.clear()
     node.update(backbone)
     _put_hook(cfg, hook)
@@ -123,7 +123,7 @@ def trained_backbone(cfg: Config) -> tuple[ConfigDict, str]:
             f'config must have one backbone to be stimulated by itself, got {len(found)}: '
             f'{", ".join(found)}. Let mmst.STBackbone build the one to be trained (docs/usage.md)'
         )
-    files = [name for name in model if isinstance(model[name], str) and model[name].endswith('.py')]
+    files = [kind for kind in dict.values(model) if isinstance(kind, str) and kind.endswith('.py')]
     remedy = (
         f'its networks are in other files ({", ".join(files)}), of which the trained one can be'
         if files
@@ -291,6 +291,14 @@ def _changed(hook: ConfigDict, given: Mapping[str, Mapping[str, Any]]) -> Config
             hook['inputs'] = _smaller_inputs()
         hook['inputs'].update(given['inputs'])
     return hook
+
+
+def _check_values(hook: ConfigDict, network: nn.Module, reasons: list[str]) -> None:
+    """Raises ValueError for what would be an error at the start of the run."""
+    try:
+        check_subnets(network.depth_space, HOOKS.build(copy.deepcopy(hook)).inputs)
+    except ValueError as error:
+        raise ValueError('; '.join([str(error), *reasons])) from error
 
 
 def _put_hook(cfg: Config, hook: ConfigDict) -> None:

@@ -97,18 +97,23 @@ def check_run(
     Raises:
         ValueError: Subnets could only repeat the main pass, or would never be trained.
     """
-    repeats = len(space) == 1 and space.rule != 'raw'
-    if repeats and (inputs is None or not inputs.changes_size):
-        raise ValueError(
-            f'choices must leave a subnet besides the full network when inputs are not made '
-            f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '
-            "Enlarge choices or set inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.43)"
-        )
+    check_subnets(space, inputs)
     if not any_pass:
         raise ValueError(
             'begin, interval and weight_schedule must leave an iteration in which subnets are '
             f'trained, got none in the {runner.max_iters} iterations of this run; begin earlier '
             'or shorten the interval'
+        )
+
+
+def check_subnets(space: DepthSpace, inputs: RandomSmallerInput | None) -> None:
+    """Raises ValueError if subnets could only repeat the main pass."""
+    repeats = space.size == 1 and space.rule != 'raw'
+    if repeats and (inputs is None or not inputs.changes_size):
+        raise ValueError(
+            f'choices must leave a subnet besides the full network when inputs are not made '
+            f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '
+            "Enlarge choices or set inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.43)"
         )
 
 
