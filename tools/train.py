@@ -15,12 +15,14 @@ from mmengine.config import Config, DictAction
 from mmst import config as edit  # importing mmst registers everything
 from mmst.checkpoints import safe_loading
 from mmst.cli.launch import build_runner, set_launcher
+from mmst.cli.stimulating import add_stimulate, apply_stimulate, run_name
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    add_stimulate(parser)
     start = parser.add_argument_group('start')
     start.add_argument(
         '--weights',
@@ -73,6 +75,7 @@ def parse_args() -> argparse.Namespace:
 def prepare(args: argparse.Namespace) -> Config:
     """Returns the config with all options applied; whatever can be wrong is an error here."""
     cfg = edit.load_config(args.config)
+    apply_stimulate(cfg, args)
     if args.mini:
         edit.apply_mini(cfg, args.data_root)
         if args.weights is None:
@@ -81,7 +84,7 @@ def prepare(args: argparse.Namespace) -> Config:
         edit.set_data_root(cfg, args.data_root)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
-    edit.set_work_dir(cfg, args.work_dir, args.config)
+    edit.set_work_dir(cfg, args.work_dir, run_name(args))
     edit.apply_library_defaults(
         cfg,
         pin_memory=not args.no_pin_memory,
