@@ -1,4 +1,4 @@
-"""Prints a config with all that options change, or writes it as a config that needs no other file."""
+"""Prints a config with all that options change, or writes it as one that needs no other file."""
 
 from __future__ import annotations
 
