@@ -38,21 +38,25 @@ def find_size_divisor(backbone: nn.Module, are_padded: bool) -> tuple[int | None
 
 def _patch(backbone: nn.Module) -> int:
     """Side of the patches that the first convolution cuts out without overlap; 1 if it does not."""
-    first = next((layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d)), None)
+    first = _first_convolution(backbone)
     if first is None or first.kernel_size != first.stride:
         return 1
     return first.stride[0]
 
 
+def _first_convolution(backbone: nn.Module) -> nn.Conv2d | None:
+    return next((layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d)), None)
+
+
 def _problem(backbone: nn.Module, sizes: tuple[int, ...]) -> str:
     was_training = backbone.training
-    channels = getattr(backbone, 'in_channels', 3)
+    first = _first_convolution(backbone)
+    channels = 3 if first is None else first.in_channels
     backbone.eval()
     try:
         with torch.no_grad():
             for size in sizes:
-                shape = (1, channels if isinstance(channels, int) else 3, size, size)
-                backbone(torch.zeros(shape))
+                backbone(torch.zeros(1, channels, size, size))
     except Exception as error:  # whatever a network raises
         reason = str(error).strip().partition('\n')[0][:120]
         return f'it takes no {size} x {size} pixels ({type(error).__name__}: {reason})'

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmst.checkpoints.model_fit import build_backbone, build_module
+from mmst.checkpoints.model_fit import build_module
 from mmst.engine import LogitSupervision, RandomSmallerInput, StimulativeHook
 from mmst.engine.registry import HOOKS
 from mmst.engine.run_checks import check_inputs, check_subnets
@@ -207,7 +207,7 @@ def _stimulated(
 def _built(cfg: Config, backbone: ConfigDict) -> nn.Module:
     bare = copy.deepcopy(backbone)
     remove_pretrained(bare)
-    return build_backbone(cfg, bare)
+    return build_module(cfg, bare)
 
 
 def _built_head(cfg: Config) -> nn.Module | None:
