@@ -59,7 +59,13 @@ Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
 class Family(ABC):
-    """Where the stages of a family of backbones are."""
+    """Where the stages of a family of backbones are.
+
+    Attributes:
+        note: What a stage is, in a sentence for the table of the docs.
+    """
+
+    note: str = ''
 
     @abstractmethod
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
