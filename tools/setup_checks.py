@@ -1,4 +1,4 @@
-"""What a machine must have before `make setup` starts on it.
+"""Requirements that a machine must meet before `make setup` starts.
 
 Like setup_env.py: standard library only, and no syntax younger than Python 3.6.
 """

@@ -1,4 +1,4 @@
-"""Runs the cells of a grid: each a ``train.py`` and a ``test.py`` in a folder of its own."""
+"""Runner of the cells of a grid: each a ``train.py`` and a ``test.py`` in its own folder."""
 
 from __future__ import annotations
 

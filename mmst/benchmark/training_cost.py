@@ -1,4 +1,4 @@
-"""What a training costs, in floating-point operations, before it runs and after.
+"""Cost of a training in floating-point operations, before it runs and after.
 
 The convention: a forward pass is counted on torch's ``meta`` device (a multiplication and an
 addition are two operations), a training pass is three forward passes, and the network's FLOPs are

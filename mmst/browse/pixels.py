@@ -1,4 +1,4 @@
-"""Inputs of a network back as pictures."""
+"""Network inputs converted back to pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ground truth of a training batch, drawn by the visualizer of the library that it is of.
+"""Ground truth of a training batch, drawn by the visualizer of its library.
 
 A library is imported when a data sample of it is first drawn.
 """

@@ -1,4 +1,4 @@
-"""Reading checkpoints safely, and converting those of other libraries."""
+"""Checkpoints: safe reading, and conversion from other libraries."""
 
 from .convert import (
     TARGETS,

@@ -1,4 +1,4 @@
-"""Whether a file has as many blocks as the backbone that it is loaded into."""
+"""Difference in blocks between a file and the backbone that loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file with a ResNet, of whatever library, as OpenMMLab wants it."""
+"""Conversion of a ResNet file of any library to OpenMMLab's format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading checkpoints without running what is inside them.
+"""Safe reading of checkpoints: no code inside them runs.
 
 A pickle can call any function. Since version 2.6 torch therefore refuses every class and function
 that is not on a list (``weights_only``), and mmengine's checkpoints name some that are not: the

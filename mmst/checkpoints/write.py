@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and checkpoints under names that can be published."""
+"""Writers of files, whole or not at all, and of checkpoints under publishable names."""
 
 from __future__ import annotations
 

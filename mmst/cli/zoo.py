@@ -1,4 +1,4 @@
-"""How many of the configs that the OpenMMLab libraries ship have a known backbone."""
+"""Count of the configs with a known backbone, among those that the OpenMMLab libraries ship."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training and test scripts of the four libraries do differently.
+"""Differences between the training and test scripts of the four libraries.
 
 Their configs rely on it: mmpretrain's datasets need a collate function that its script adds, and
 old configs of mmpose keep the preprocessor at the top level. Which library a config is for is told

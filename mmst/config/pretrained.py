@@ -1,4 +1,4 @@
-"""Whether the weights that a config itself names for its backbone fit it."""
+"""Checks that the weights that a config names for its backbone fit it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameter schedulers of a run that is made shorter (or longer)."""
+"""Parameter schedulers of a shortened (or lengthened) run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making all images of a config smaller, by the same factor wherever a size stands."""
+"""Image sizes of a config, all scaled by the same factor."""
 
 from __future__ import annotations
 

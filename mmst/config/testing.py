@@ -1,4 +1,4 @@
-"""What ``tools/test.py`` changes in a config, and where its results go."""
+"""Config edits of ``tools/test.py``, and the files of its results."""
 
 from __future__ import annotations
 

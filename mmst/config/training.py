@@ -1,4 +1,4 @@
-"""Configs for other purposes than training: what surrounds model, data and hook taken away."""
+"""Training configs for other purposes: only model, data and hook remain."""
 
 from __future__ import annotations
 

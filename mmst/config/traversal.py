@@ -1,4 +1,4 @@
-"""Finding what a config says, wherever it is nested.
+"""Search in a config, at any depth of nesting.
 
 A type is a name, or in mmengine's new-style configs (``with read_base():``) a class or a function.
 mmengine keeps those unimported inside the config, so that it can write them to a file, and imports

@@ -1,4 +1,4 @@
-"""What modules hold, put back as it was."""
+"""Copies of what modules hold, and its restoration."""
 
 from __future__ import annotations
 

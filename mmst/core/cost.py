@@ -1,4 +1,4 @@
-"""What a subnet costs, in floating-point operations of the backbone's forward pass."""
+"""Cost of a subnet, in floating-point operations of the backbone's forward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a subnet loses against its teacher.
+"""Losses of a subnet against its teacher.
 
 Shapes: N images, C classes. All functions compute in at least single precision.
 """

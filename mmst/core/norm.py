@@ -1,4 +1,4 @@
-"""Normalisation statistics: what a subnet may do to them, and how it gets its own.
+"""Normalisation statistics: isolated from subnets, and recomputed for a subnet.
 
 A subnet sees other activations than the main network (fewer blocks, smaller inputs), so sharing
 running statistics would spoil the main network's evaluation.

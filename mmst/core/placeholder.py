@@ -1,4 +1,4 @@
-"""What stands where a residual block was."""
+"""Placeholders for skipped and removed residual blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running a backbone with some of its residual blocks skipped."""
+"""Skipping of residual blocks in a backbone."""
 
 from __future__ import annotations
 

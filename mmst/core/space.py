@@ -1,4 +1,4 @@
-"""Which subnets of a residual network can be sampled, and how one is drawn.
+"""Spaces of subnets of a residual network, and their sampling.
 
 Everything here is data: no function touches a model.
 """

@@ -1,4 +1,4 @@
-"""Where the residual blocks of a backbone are.
+"""Residual stages of a backbone, and the registry of known backbones.
 
 A rule per backbone family maps a backbone to its stages. It is registered under a class or its
 dotted name, so that no task library is imported here; subclasses inherit their parent's rule. Those

@@ -1,4 +1,4 @@
-"""State of a model besides its parameters: what a subnet pass must not change.
+"""State of a model besides its parameters, which a subnet pass must not change.
 
 A forward in training mode may change buffers (statistics of norm layers, power iterations of
 spectral norm, counters of losses) and plain attributes of modules (thresholds, histories). They

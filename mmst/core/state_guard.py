@@ -1,4 +1,4 @@
-"""Finds state that a forward changes although nobody registered it."""
+"""Detection of unregistered state that a forward changes."""
 
 from __future__ import annotations
 

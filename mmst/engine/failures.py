@@ -1,4 +1,4 @@
-"""What goes wrong in a subnet pass, said with the subnet and the size that it went wrong with."""
+"""Failures of a subnet pass, reported with its subnet and size."""
 
 from __future__ import annotations
 

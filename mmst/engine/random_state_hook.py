@@ -1,4 +1,4 @@
-"""Runs that go on exactly where they were interrupted."""
+"""Exact continuation of interrupted runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold before a stimulated run starts."""
+"""Checks before a stimulated run starts."""
 
 from __future__ import annotations
 

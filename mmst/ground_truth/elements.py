@@ -1,4 +1,4 @@
-"""Copies of data samples, which share with them what nothing changes in place.
+"""Copies of data samples that share what nothing changes in place.
 
 ``copy.deepcopy`` takes five times as long.
 """

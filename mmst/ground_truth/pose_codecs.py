@@ -1,4 +1,4 @@
-"""Which models of mmpose take smaller inputs, and which labels their heads read.
+"""Models of mmpose that accept smaller inputs, and the labels that their heads read.
 
 Samples may hold more labels than a head reads. What the model is, is therefore decided by its head
 and by the head's codec, never by the labels.

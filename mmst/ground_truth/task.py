@@ -1,4 +1,4 @@
-"""How the ground truth of a batch follows a resize.
+"""Rules for the resize of ground truth.
 
 A :class:`Task` knows the data samples of one library. The fields of a data sample are resized one
 by one, by functions registered under the field's path, e.g. ``'gt_instances.bboxes'``. A field

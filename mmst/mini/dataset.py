@@ -1,4 +1,4 @@
-"""Making a mini data set: once, completely or not at all, always the same."""
+"""Generator of mini data sets: once, completely or not at all, always the same."""
 
 from __future__ import annotations
 

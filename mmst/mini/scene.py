@@ -1,4 +1,4 @@
-"""Scenes: a picture and what is where in it, whatever data set they end up in."""
+"""Scenes: a picture and the places of its objects, for any data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A config entry that makes an upstream backbone trainable by subnets."""
+"""A config entry that gives an upstream backbone its space of subnets."""
 
 from __future__ import annotations
 

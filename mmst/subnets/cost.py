@@ -1,4 +1,4 @@
-"""What a subnet costs beside its whole network: parameters, FLOPs and measured time."""
+"""Cost of a subnet beside its whole network: parameters, FLOPs and measured time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A subnet of the trained network with norm statistics of its own, evaluated or exported."""
+"""A subnet of the trained network with its own norm statistics, evaluated or exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A subnet as a network of its own: its checkpoint and its config."""
+"""Export of a subnet: its own checkpoint and config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as an ONNX file that onnxruntime is seen to agree with."""
+"""Export of a network as an ONNX file, compared with onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing a subnet by what it costs and how good it is: candidates, results, the front."""
+"""Choice of a subnet by cost and quality: candidates, results, the Pareto front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluating the subnets that satisfy a limit, and choosing the best."""
+"""Search for the best subnet within a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transforms of mmpretrain's pipelines ask of images."""
+"""Image checks of transforms for mmpretrain's pipelines."""
 
 from __future__ import annotations
 
