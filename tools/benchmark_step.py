@@ -77,7 +77,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> Config:
-    """Returns the config with all options applied; whatever can be wrong is an error here."""
+    """Returns the config with all options applied, and checks it."""
     settings = benchmark.StepSettings(
         num_subnets=tuple(args.num_subnets),
         iters=args.iters,

@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def start_afresh(work_dir: Path, command: list[str]) -> None:
-    """Empties a work dir of an earlier demo and marks it as the demo's."""
+    """Empties the work dir of an earlier demo and marks it as the demo's."""
     marker = work_dir / MARKER
     if work_dir.exists() and any(work_dir.iterdir()) and not marker.exists():
         raise FileExistsError(

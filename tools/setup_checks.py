@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class SetupError(Exception):
-    """What is wrong, the rule, the value found and the remedy."""
+    """Error with the rule, the value found and the remedy."""
 
 
 def check_python(version):

@@ -44,7 +44,7 @@ _TORCH_SWITCHES = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY
 
 
 class UntrustedCheckpointError(ValueError):
-    """A checkpoint asks for a class or function that a checkpoint has no need for."""
+    """A checkpoint asks for a class or function that no checkpoint needs."""
 
 
 def register_safe_globals() -> None:
@@ -145,7 +145,7 @@ def _restricted_dtype(code: str, align: bool = False, copy: bool = False) -> np.
 
 
 def _numpy_globals() -> list[Any]:
-    """What numpy arrays and scalars are rebuilt with, under the names of numpy 1 and 2."""
+    """Functions that rebuild numpy arrays and scalars, under the names of numpy 1 and 2."""
     multiarray = np.array(0).__reduce__()[0].__module__
     module = importlib.import_module(multiarray)
     functions = [

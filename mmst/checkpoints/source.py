@@ -69,7 +69,7 @@ def source_of(
     entry: str | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Source:
-    """Finds the weights in what was read.
+    """Finds the weights in the content of a file.
 
     Args:
         content: What the file holds.
@@ -158,7 +158,7 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _check_first_bytes(file: Path) -> None:
-    """Tells a page of text, such as a failed download leaves, from a pickle that is not trusted."""
+    """Distinguishes a text page, such as a failed download, from an untrusted pickle."""
     if file.is_file():
         with open(file, 'rb') as stream:
             start = stream.read(20)
@@ -170,7 +170,7 @@ def _check_first_bytes(file: Path) -> None:
 
 
 def _without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drops what DistributedDataParallel and torch.compile put before all names."""
+    """Drops the prefixes that DistributedDataParallel and torch.compile put before all names."""
     while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state_dict)), None):
         state_dict = {name.removeprefix(prefix): value for name, value in state_dict.items()}
     return dict(state_dict)

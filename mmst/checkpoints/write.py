@@ -24,7 +24,7 @@ def file_sha256(file: str | PathLike[str]) -> str:
 
 
 def write_whole(file: Path, write: Callable[[Path], Path | None]) -> Path:
-    """Writes a file; where that fails, neither a part of it nor a new folder is left behind.
+    """Writes a file; a failure leaves neither a part of it nor a new folder behind.
 
     Args:
         file: The file, which is replaced; its folder is made.
@@ -52,7 +52,7 @@ def write_whole(file: Path, write: Callable[[Path], Path | None]) -> Path:
 
 
 def write_checkpoint(checkpoint: dict[str, Any], target: str | PathLike[str], name: str) -> Path:
-    """Writes a checkpoint; nothing is left behind where that fails.
+    """Writes a checkpoint; a failure leaves nothing behind.
 
     Args:
         checkpoint: What ``torch.save`` takes.

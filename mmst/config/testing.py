@@ -25,7 +25,7 @@ TABLES = ('.json', '.yaml', '.yml')
 def set_visualization(
     cfg: Config, *, show: bool, show_dir: str | None, wait_time: float, interval: int = 1
 ) -> Config:
-    """Lets the config's visualization hook draw predictions, in place.
+    """Makes the config's visualization hook draw predictions, in place.
 
     Args:
         cfg: Config.

@@ -59,12 +59,12 @@ def remove_surroundings(cfg: Config) -> Config:
 
 
 def without_checkpoint(pretrained: Any) -> bool | None:
-    """Value of an argument ``pretrained`` that names no checkpoint; TIMMBackbone's is a bool."""
+    """Value of ``pretrained`` that names no checkpoint; TIMMBackbone's is a bool."""
     return False if isinstance(pretrained, bool) else None
 
 
 def remove_pretrained(node: Any) -> None:
-    """Removes the names of checkpoints wherever they stand in a model's config, in place."""
+    """Removes the names of checkpoints from a model's config, in place."""
     if isinstance(node, dict):
         if node.get('pretrained') is not None:
             node['pretrained'] = without_checkpoint(node['pretrained'])

@@ -16,7 +16,7 @@ Size = tuple[int, int]
 
 
 def nearest_index(size: int, new_size: int, device: torch.device | str = 'cpu') -> Tensor:
-    """Which of ``size`` pixels each of ``new_size`` pixels shows.
+    """Index among ``size`` pixels that each of ``new_size`` pixels shows.
 
     Returns:
         Ascending positions, an int64 tensor of shape (new_size,).

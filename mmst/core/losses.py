@@ -17,7 +17,7 @@ NORMALIZATIONS = ('layer_norm', 'l2')
 def normalize_logits(
     logits: Tensor, method: str = 'layer_norm', amplitude: float = 1.0, eps: float = 1e-7
 ) -> Tensor:
-    """Takes the magnitude out of logits (ST++ section 3.2.3, eq. 4 and 5).
+    """Removes the magnitude of logits (ST++ section 3.2.3, eq. 4 and 5).
 
     Args:
         logits: Of shape (N, C).

@@ -66,7 +66,7 @@ class Subnet:
 
     @property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the kept blocks, stage by stage."""
+        """Indices of the kept blocks in each stage."""
         return self.kept or tuple(tuple(range(depth)) for depth in self.depths)
 
     def __repr__(self) -> str:
@@ -130,7 +130,7 @@ class DepthSpace:
 
     @property
     def smallest(self) -> Subnet:
-        """The subnet with the fewest blocks; of several the one that keeps the first ones."""
+        """The subnet with the fewest blocks; among several, the one that keeps the first blocks."""
         depths = tuple(options[0] for options in self._options())
         return Subnet(depths, raw=self.rule == 'raw')
 

@@ -58,7 +58,7 @@ def head_codec(model: BaseModel) -> BaseKeypointCodec | None:
 
 
 def may_make(codec: BaseKeypointCodec | None, name: str) -> bool:
-    """Tells whether a codec makes the field ``name`` of a sample; an unknown one may make any."""
+    """Returns whether a codec makes the field ``name`` of a sample; an unknown one may make any."""
     tables = [getattr(codec, f'{kind}_mapping_table', {}) for kind in ('label', 'field')]
     made = {field for table in tables for field in table.values()}
     return not made or name in made

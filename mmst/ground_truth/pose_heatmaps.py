@@ -58,7 +58,7 @@ def register_heatmap_codec(codec_type: type[BaseKeypointCodec]) -> Callable[[Enc
 
 
 def can_encode(codec: BaseKeypointCodec | None) -> bool:
-    """Tells whether it is known how a codec encodes the heatmaps of a resized batch."""
+    """Returns whether the encoding of a codec for a resized batch is known."""
     return type(codec) in _encoders
 
 
@@ -180,7 +180,7 @@ def gaussian_maps(
 
 
 def _image_part(map_hw: Size, resize: ImageResize) -> Size:
-    """Size of what images cover of heatmaps of a padded batch, rounded up."""
+    """Size of the part of a padded batch's heatmaps that images cover, rounded up."""
     sizes = zip(map_hw, resize.to_hw, resize.padded_hw, strict=True)
     height, width = (-(-cells * new // padded) for cells, new, padded in sizes)
     return height, width
@@ -189,7 +189,7 @@ def _image_part(map_hw: Size, resize: ImageResize) -> Size:
 def _find_encoder(
     codec: BaseKeypointCodec | None, sample: PoseDataSample, resize: ImageResize
 ) -> Encoder:
-    """Finds how a codec is resized, which must be that of the main network's sample."""
+    """Finds the encoder of a codec, which must be that of the main network's sample."""
     encoder = _encoders.get(type(codec))
     if encoder is None:
         known = ', '.join(sorted(known.__name__ for known in _encoders))

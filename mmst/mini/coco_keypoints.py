@@ -69,7 +69,7 @@ def _keypoint_fields(person: SceneObject) -> dict[str, Any]:
 
 
 def _detections(image: dict[str, Any], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a good detector might say: boxes a little off, and a false one of low score."""
+    """Detections of a good detector: slightly shifted boxes, and a false one of low score."""
     rng = np.random.default_rng(image['id'])
     size = np.array([image['width'], image['height']])
     corner = rng.uniform(0, 0.6, 2) * size

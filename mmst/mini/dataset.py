@@ -143,7 +143,7 @@ def _splits(
 
 
 def _is_complete(root: Path, recipe: Mapping[str, Any]) -> bool:
-    """Tells whether ``root`` holds a whole mini data set of this recipe."""
+    """Returns whether ``root`` holds a whole mini data set of this recipe."""
     try:
         marker = json.loads((root / MARKER).read_text())
     except (OSError, ValueError):

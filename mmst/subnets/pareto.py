@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Metric:
-    """By what candidates are compared.
+    """Metric that compares candidates.
 
     Args:
         name: Key of the metrics.
@@ -152,7 +152,7 @@ class Results:
         return found
 
     def append(self, candidate: Candidate) -> None:
-        """Adds a candidate for good."""
+        """Appends a candidate to the file."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({'key': self.key, **asdict(candidate)}) + '\n'
         with self.file.open('a+b') as stream:
