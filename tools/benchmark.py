@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> str | None:
-    """Returns the errors at the end."""
+    """Returns what went wrong in the end."""
     grid = benchmark.load_grid(args.grid)
     arms, seeds = benchmark.chosen(grid, args.arms, args.seeds)
     runner = benchmark.CellRunner(

@@ -1,4 +1,4 @@
-"""Measures the cost of stimulative training: its iterations against plain ones, in one process.
+"""Measures what stimulative training costs: its iterations against plain ones, in one process.
 
 python tools/benchmark_step.py configs/faster_rcnn_r50_st.py --size 800 1333 --batch-size 2
 python tools/benchmark_step.py configs/faster_rcnn_r50_st.py --mini --num-subnets 0 1 2 --iters 4
@@ -77,7 +77,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> Config:
-    """Returns the config with all options applied, and checks it."""
+    """Returns the config with all options applied; whatever can be wrong is an error here."""
     settings = benchmark.StepSettings(
         num_subnets=tuple(args.num_subnets),
         iters=args.iters,

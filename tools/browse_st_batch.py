@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> tuple[Config, StimulativeHook]:
-    """Returns config and hook with all options applied, and checks them."""
+    """Returns config and hook with all options applied; whatever can be wrong is an error here."""
     if args.num_batches < 1:
         raise ValueError(f'--num-batches must be at least 1, got {args.num_batches}')
     cfg = edit.load_config(args.config)

@@ -1,4 +1,4 @@
-"""Trains a small detector on generated images with stimulative training, and draws the results.
+"""Trains a small detector on generated images with stimulative training, and shows what came out.
 
 python tools/demo.py
 
@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def start_afresh(work_dir: Path, command: list[str]) -> None:
-    """Empties the work dir of an earlier demo and marks it as the demo's."""
+    """Empties a work dir of an earlier demo and marks it as the demo's."""
     marker = work_dir / MARKER
     if work_dir.exists() and any(work_dir.iterdir()) and not marker.exists():
         raise FileExistsError(

@@ -95,7 +95,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
-    """Returns the config to run and the one to export from, and checks them."""
+    """Returns the config to run, and the one to export from; whatever can be wrong is an error."""
     args.limits = None
     if args.depths is not None:
         args.depths = parse_depths(args.depths)

@@ -76,7 +76,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
-    """Returns the config with all options applied, and checks it."""
+    """Returns the config with all options applied; whatever can be wrong is an error here."""
     cfg = edit.load_config(args.config)
     if args.mini:
         edit.apply_mini(cfg, args.data_root)

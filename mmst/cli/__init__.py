@@ -1,1 +1,1 @@
-"""Command lines. Only the scripts in ``tools/`` import them."""
+"""Command lines. Nothing but the doors in ``tools/`` imports them."""

@@ -47,7 +47,7 @@ class Example(NamedTuple):
 
     @property
     def code(self) -> str:
-        """Short form of the call that builds it."""
+        """How it is built, in short."""
         arguments = ', '.join(
             f'{name}=' + ('...' if isinstance(value, dict) and len(value) > 2 else repr(value))
             for name, value in self.arguments.items()
@@ -191,7 +191,7 @@ EXAMPLES = (
 
 
 def backbone_table() -> str:
-    """Formats one row per class and example, and one row for equal ones in several libraries.
+    """Formats one row per class and example, of equal ones in several libraries one row.
 
     Raises:
         ValueError: A class of a library is registered without example, or the other way round.
@@ -224,7 +224,7 @@ def backbone_table() -> str:
 
 
 def _stages_of(family: Family) -> str:
-    """Describes the stages of a family."""
+    """Says in words what the stages of a family are."""
     if not isinstance(family, Rule):
         return 'Those of the network inside.'
     if not isinstance(family, Containers):
@@ -236,7 +236,7 @@ def _stages_of(family: Family) -> str:
 
 
 def _raw_of(family: Family) -> str:
-    """Describes whether raw sampling is possible."""
+    """Says whether raw sampling is possible."""
     if not isinstance(family, Rule):
         return 'as there'
     return 'yes' if family.additive else 'no'
