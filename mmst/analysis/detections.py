@@ -1,4 +1,4 @@
-"""Detections of a trained mmdet detector, drawn beside the ground truth."""
+"""What a trained mmdet detector finds, drawn beside the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: safe reading, and conversion from other libraries."""
+"""Reading checkpoints safely, and converting those of other libraries."""
 
 from .convert import (
     TARGETS,

@@ -1,4 +1,4 @@
-"""The ResNet architecture of a state dict, from its keys and shapes alone."""
+"""Which ResNet a state dict is of, told by its keys and shapes alone."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class ResNetArchitecture:
 
     @property
     def name(self) -> str:
-        """Usual name: ``ResNet-50``, ``ResNeXt-50 32x4d``."""
+        """As people call it: ``ResNet-50``, ``ResNeXt-50 32x4d``."""
         name = f'{self.type}-{self.depth}'
         return name if self.groups == 1 else f'{name} {self.groups}x{self.width // self.groups}d'
 
     @property
     def file_name(self) -> str:
-        """Name in file names: ``resnet50``, ``resnext50_32x4d``."""
+        """As files are named: ``resnet50``, ``resnext50_32x4d``."""
         return self.name.replace('-', '').replace(' ', '_').lower()
 
     @property
@@ -94,7 +94,7 @@ class ResNetArchitecture:
         return {'type': self.type, 'depth': self.depth, **special}
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of all tensors by key, except counters of norm layers, which old files lack."""
+        """Shapes of all tensors by key; norm layers' counters aside, which old files lack."""
         return dict(self._tensors())
 
     def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -263,7 +263,7 @@ def _missing_key(key: str, state_dict: Mapping[str, Tensor]) -> str:
 
 
 def _guess(foreign: list[str], missing: list[str]) -> str:
-    """Probable cause of a difference."""
+    """What a difference probably means."""
     if any('.se.' in key or '.se_layer.' in key for key in foreign):
         return '; squeeze-and-excitation or channel attention is no part of a plain ResNet'
     if missing and all('running_' in key for key in missing):

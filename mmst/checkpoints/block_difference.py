@@ -1,4 +1,4 @@
-"""Difference in blocks between a file and the backbone that loads it."""
+"""Whether a file has as many blocks as the backbone that it is loaded into."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTS = (nn.Sequential, nn.ModuleList)
 
 @contextmanager
 def unexpected_names(module: nn.Module) -> Iterator[set[str]]:
-    """Collects the names in loaded files that have no place in the module.
+    """Collects the names that loads into a module find no place for.
 
     Modules rename what they load, so the names are those after that. They begin where the load
     does: at the module, or at a module that has it.
@@ -37,7 +37,7 @@ def unexpected_names(module: nn.Module) -> Iterator[set[str]]:
 def block_difference(
     backbone: nn.Module, needed: Set[str], unfilled: Set[str], unexpected: Iterable[str]
 ) -> str:
-    """Describes the places where a file has fewer or more blocks than a backbone.
+    """Says where a file has fewer or more blocks than a backbone.
 
     A block is missing if the file fills nothing of it. Blocks that ``depths`` left out of the
     backbone may be in the file: a subnet can start from the whole network. So may whole stages.
@@ -109,7 +109,7 @@ def _is_unfilled(path: str, needed: Set[str], unfilled: Set[str]) -> bool:
 
 
 def _parents(name: str) -> list[str]:
-    """Paths of the modules that contain a tensor."""
+    """Paths of the modules that a tensor lies in."""
     parts = name.split('.')
     return ['.'.join(parts[:end]) for end in range(1, len(parts))]
 

@@ -35,7 +35,7 @@ __all__ = ['check_loaded', 'set_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
-    """Sets the weights of the whole model, in place, and checks that they fit it.
+    """Chooses the weights of the whole model, in place, and tries whether they fit it.
 
     Args:
         cfg: Config of any model.
@@ -73,7 +73,7 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
 
 
 def check_loaded(cfg: Config, file: str, checkpoint: Any, argument: str) -> None:
-    """Checks that a training starts from weights of its model.
+    """Checks that a training starts from weights of its own model.
 
     Args:
         cfg: Config of a training.

@@ -1,4 +1,4 @@
-"""Checks that the weights that a config names for its backbone fit it."""
+"""Whether the weights that a config itself names for its backbone fit it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ['check_pretrained']
 
 
 def check_pretrained(cfg: Config) -> None:
-    """Checks the weights from local files that ``init_cfg`` or ``pretrained`` names.
+    """Checks what the backbone gets from local files that ``init_cfg`` or ``pretrained`` names.
 
     mmengine only logs what it cannot load, and backbones convert files in ways of their own. So the
     backbone is initialised twice, with different random numbers: what differs is random.
@@ -62,7 +62,7 @@ def check_pretrained(cfg: Config) -> None:
 
 
 def _check_filled(backbone: nn.Module, twin: nn.Module, unexpected: set[str], named: str) -> None:
-    """Raises ValueError if files leave too much of two backbones different, and logs the rest."""
+    """Raises ValueError if files left too much of two backbones different, and logs the rest."""
     first, second = dict(backbone.named_parameters()), dict(twin.named_parameters())
     unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
     missing = sum(first[name].numel() for name in unfilled)
@@ -91,7 +91,7 @@ def _check_filled(backbone: nn.Module, twin: nn.Module, unexpected: set[str], na
 
 
 def _named_files(node: dict[str, Any]) -> list[str]:
-    """Names of checkpoints in a module's own config."""
+    """Names of checkpoints that a module's own config has."""
     initial, pretrained = node.get('init_cfg'), node.get('pretrained')
     entries = initial if isinstance(initial, list) else [initial]
     files = [str(entry.get('checkpoint')) for entry in entries if names_checkpoint(entry)]

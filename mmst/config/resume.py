@@ -41,7 +41,7 @@ def set_resume(cfg: Config, resume: str) -> Config:
 
 
 def make_resumable(cfg: Config) -> Config:
-    """Makes a run independent of interruptions, in place.
+    """Makes a run one that an interruption does not change, in place.
 
     Random numbers then depend on the seed and the iteration alone, see
     :class:`mmst.RandomStateHook`; those of data loading workers too, which are started again in
@@ -107,7 +107,7 @@ def _take_seed(cfg: Config, checkpoint: Any) -> None:
 
 
 def _advice(lost: Path, folder: Path) -> str:
-    """Names the checkpoint to continue from, if one is damaged or missing."""
+    """Says from which checkpoint of a folder the run can go on, if one is damaged or missing."""
     last = _number(lost) if lost.is_file() else -1
     before = ' before it' if last >= 0 else ''
     numbers = {file: _number(file) for file in folder.glob('*.pth') if file != lost}
@@ -122,6 +122,6 @@ def _advice(lost: Path, folder: Path) -> str:
 
 
 def _number(file: Path) -> int:
-    """Iteration or epoch in the name of a checkpoint, -1 for other files."""
+    """The iteration or epoch that mmengine named a checkpoint by, -1 for other files."""
     match = re.fullmatch(r'(?:iter|epoch)_(\d+)', file.stem)
     return int(match[1]) if match else -1

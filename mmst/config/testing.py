@@ -1,4 +1,4 @@
-"""Config edits of ``tools/test.py``, and the files of its results."""
+"""What ``tools/test.py`` changes in a config, and where its results go."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLES = ('.json', '.yaml', '.yml')
 def set_visualization(
     cfg: Config, *, show: bool, show_dir: str | None, wait_time: float, interval: int = 1
 ) -> Config:
-    """Makes the config's visualization hook draw predictions, in place.
+    """Lets the config's visualization hook draw predictions, in place.
 
     Args:
         cfg: Config.

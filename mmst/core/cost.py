@@ -1,4 +1,4 @@
-"""Cost of a subnet, in floating-point operations of the backbone's forward pass."""
+"""What a subnet costs, in floating-point operations of the backbone's forward pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ['BlockShapeError', 'DepthCost', 'depth_cost']
 
 
 class BlockShapeError(ValueError):
-    """A block does not return a tensor of its input's shape, so it cannot be skipped."""
+    """A block that could be skipped returns something else than a tensor of its input's shape."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Residual stages of a backbone, and the registry of known backbones.
+"""Where the residual blocks of a backbone are.
 
 A rule per backbone family maps a backbone to its stages. It is registered under a class or its
 dotted name, so that no task library is imported here; subclasses inherit their parent's rule. Those
@@ -59,7 +59,7 @@ Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
 class Family(ABC):
-    """Stages of a family of backbones."""
+    """Where the stages of a family of backbones are."""
 
     @abstractmethod
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
@@ -90,7 +90,7 @@ _checked: WeakSet[nn.Module] = WeakSet()
 def register_residual_stages(
     *classes: type | str, additive: bool = False
 ) -> Callable[[Adapter], Adapter]:
-    """Registers a function that finds the residual stages of a backbone class and its subclasses.
+    """Registers how to find the residual stages of a backbone class and of its subclasses.
 
     The decorated function receives the backbone and returns its stages in forward order, each an
     iterable of :class:`Block` in forward order. Every block but the first of a stage must keep the
@@ -118,17 +118,17 @@ def register_residual_stages(
 
 
 def register_families(families: Mapping[str, Family]) -> None:
-    """Registers families of backbone classes, by dotted name."""
+    """Registers what is known of backbone classes, by dotted name."""
     _families.update(families)
 
 
 def known_backbones() -> dict[str, Family]:
-    """Returns the registered families, by dotted class name."""
+    """Returns what is registered, by dotted class name."""
     return dict(_families)
 
 
 def is_known(cls: type) -> bool:
-    """Whether a backbone class or a parent of it is registered."""
+    """Whether something is registered for a backbone class or a parent of it."""
     name = _registered_name(cls)
     return name is not None and name in _families
 
@@ -184,7 +184,7 @@ def residual_stages(backbone: nn.Module) -> Stages:
 
 
 def has_shortcut(block: nn.Module) -> bool | None:
-    """Returns whether an inverted residual block has a shortcut; None for any other module."""
+    """Says whether an inverted residual block has a shortcut; None for any other module."""
     flags = [getattr(block, name, None) for name in SHORTCUT_FLAGS]
     if False in flags:
         return False
@@ -192,13 +192,13 @@ def has_shortcut(block: nn.Module) -> bool | None:
 
 
 def _registered_name(cls: type) -> str | None:
-    """Nearest class among the parents that is registered or refused."""
+    """The nearest class in the line of parents that is registered or refused."""
     names = map(_dotted_name, cls.__mro__)
     return next((name for name in names if name in _families or name in REFUSALS), None)
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
-    """Finds the registered class of a backbone, and its family."""
+    """Finds the registered class of a backbone, and what is registered for it."""
     cls, name = _dotted_name(type(backbone)), _registered_name(type(backbone))
     if name in _families:
         return name, _families[name]
@@ -241,7 +241,7 @@ def _check_stages(backbone: nn.Module, stages: Stages) -> None:
 
 
 def _shape_change(block: nn.Module) -> str | None:
-    """Names the attribute by which a block changes the shape of its input, if any does.
+    """Says by which of its attributes a block changes the shape of its input, if any does.
 
     Blocks that say nothing about it are found out by :func:`~mmst.core.depth_cost`.
     """

@@ -1,4 +1,4 @@
-"""One subnet pass: forward and scaled backward; all other state stays."""
+"""One subnet pass: forward, scaled backward, everything else left as it was."""
 
 from __future__ import annotations
 

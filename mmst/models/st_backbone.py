@@ -1,4 +1,4 @@
-"""A config entry that gives an upstream backbone its space of subnets."""
+"""A config entry that makes an upstream backbone trainable by subnets."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
 
 
 def _argument_names(cls: type) -> set[str]:
-    """Names of the arguments of a class and its parents."""
+    """Names of what a class and its parents can be built with."""
     signatures = [inspect.signature(c.__init__) for c in cls.__mro__ if '__init__' in vars(c)]
     return {name for signature in signatures for name in signature.parameters} - {'self'}
 
 
 def _passes_any_on(cls: type) -> bool:
-    """Whether a class passes any argument on to something that refuses unknown ones.
+    """Whether a class takes any argument, for something that refuses unknown ones.
 
     ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
     of ``TIMMBackbone`` go to ``timm.create_model``.
@@ -113,7 +113,7 @@ def _passes_any_on(cls: type) -> bool:
 
 
 def _check_arguments(cls: type, known: set[str], arguments: dict[str, Any]) -> None:
-    """Distinguishes a misspelt argument of STBackbone from one of the wrapped class."""
+    """Tells a misspelt argument of STBackbone from one of the wrapped class."""
     if _passes_any_on(cls):
         return
     for name in arguments:
