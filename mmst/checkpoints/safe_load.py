@@ -116,7 +116,7 @@ def safe_loading(source: object) -> Iterator[None]:
         raise UntrustedCheckpointError(
             f'checkpoint {str(source)!r} is refused, and nothing in it was executed: {detail}. '
             'No checkpoint of OpenMMLab, timm or torchvision needs that, so the file is not '
-            'trusted; get it from its authors again, or ask them for the state dict alone'
+            'trusted; download it again, or ask its authors for the state dict alone'
         ) from error
     finally:
         for name, value in before.items():

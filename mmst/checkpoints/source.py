@@ -131,7 +131,7 @@ def _entry(content: Mapping[str, Any], entry: str | None, file: Path) -> str:
     if len(held) > 1:
         raise ValueError(
             f'checkpoint must hold the weights of one network, got {str(file)!r} with '
-            f'{_listed(held)}; say which to take: tools/convert_checkpoint.py --entry, or the '
+            f'{_listed(held)}; select one with tools/convert_checkpoint.py --entry, or the '
             'argument entry'
         )
     return held[0] if held else ''
@@ -165,7 +165,7 @@ def _check_first_bytes(file: Path) -> None:
         if start and not start.startswith((b'PK', b'\x80')):
             raise ValueError(
                 f'checkpoint {str(file)!r} cannot be read: it begins with {start!r}, as no '
-                'checkpoint of torch does; download it again (.safetensors are known by the name)'
+                'checkpoint of torch does; download it again (safetensors need that suffix)'
             )
 
 

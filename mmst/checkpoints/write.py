@@ -69,8 +69,8 @@ def write_checkpoint(checkpoint: dict[str, Any], target: str | PathLike[str], na
     path = Path(target)
     if path.suffix == '.safetensors':
         raise ValueError(
-            f"DST must not be called .safetensors, got {str(target)!r}: it is written in torch's "
-            'format, which OpenMMLab reads; call it .pth'
+            f"DST must not end in .safetensors, got {str(target)!r}: it is written in torch's "
+            'format, which OpenMMLab reads; use .pth'
         )
     is_folder = path.is_dir() or str(target).endswith(('/', os.sep))
 

@@ -140,7 +140,7 @@ def _horizon(scheduler: ConfigDict, kind: str) -> int:
         if name in scheduler:
             return scheduler[name] + begin
     raise ValueError(
-        f'--max-iters cannot tell how long param_scheduler {kind} is meant to last; give it an end '
+        f'--max-iters needs the length of param_scheduler {kind}, which has none; give it an end '
         'in --cfg-options, or count it in epochs'
     )
 

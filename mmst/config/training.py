@@ -25,7 +25,7 @@ def check_training(cfg: Config) -> None:
     missing = [key for key in ('train_dataloader', 'optim_wrapper', 'model') if not cfg.get(key)]
     if missing:
         raise ValueError(
-            f'config must be one of a training, got none of {", ".join(missing)}; give a config '
+            f'config must be a training config, got none of {", ".join(missing)}; give a config '
             'that tools/train.py takes'
         )
 

@@ -79,7 +79,7 @@ def kl_div_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> T
 def check_temperature(temperature: float) -> None:
     """Raises ValueError unless the temperature is positive."""
     if not temperature > 0:
-        raise ValueError(f'temperature must be positive, got {temperature!r}; 1.0 is the paper')
+        raise ValueError(f'temperature must be positive, got {temperature!r}; the paper uses 1.0')
 
 
 def kl_minus_loss(

@@ -73,7 +73,7 @@ def resized_heatmap_size(map_hw: Size, resize: ImageResize) -> Size:
         raise ValueError(
             'data_preprocessor.pad_size_divisor must make heatmaps of whole pixels, got inputs of '
             f'{resize.padded_hw} for heatmaps of {map_hw[0] / resize.from_hw[0]:g} times the size; '
-            'set it to a multiple of the pixels that one of a heatmap covers, 32 for most networks'
+            'set it to a multiple of the stride of the heatmaps, 32 for most networks'
         )
     height, width = (product // old for product, old in zip(products, resize.from_hw, strict=True))
     return height, width

@@ -255,7 +255,7 @@ def field_resizer(
             return map_fields(value, value.metainfo, convert)
         raise ValueError(
             'data_samples must hold only ground truth that mmst knows how to resize, got the '
-            f'field {path + name!r} in a {sample_type.__name__}. Say how it follows its image '
+            f'field {path + name!r} in a {sample_type.__name__}. Register its resize '
             f'with @mmst.register_ground_truth({sample_type.__name__}, {path + name!r}) on a '
             'function (value, resize) -> new value, or train subnets at full size (inputs=None)'
         )

@@ -104,7 +104,7 @@ def search_subnets(
     if chosen_by is None:
         raise ValueError(
             f'--max-latency {limits.max_latency:g} allows none of the {len(wanted)} subnets; raise '
-            'it, or let the space have smaller ones (model.backbone.choices)'
+            'it, or extend the space to smaller ones (model.backbone.choices)'
         )
     return measured, chosen_by, chosen_by.best(measured)
 
