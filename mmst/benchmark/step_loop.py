@@ -95,7 +95,7 @@ def load_batches(dataloader: DataLoader, count: int) -> list[Any]:
 
 
 def arm_name(num_subnets: int) -> str:
-    """Name of the arm with this number of subnets."""
+    """Name of the arm with so many subnets."""
     return f'K={num_subnets}'
 
 

@@ -1,4 +1,4 @@
-"""Spaces of subnets of a residual network, and their sampling.
+"""Which subnets of a residual network can be sampled, and how one is drawn.
 
 Everything here is data: no function touches a model.
 """
@@ -66,7 +66,7 @@ class Subnet:
 
     @property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the kept blocks in each stage."""
+        """Indices of the kept blocks, stage by stage."""
         return self.kept or tuple(tuple(range(depth)) for depth in self.depths)
 
     def __repr__(self) -> str:
@@ -130,7 +130,7 @@ class DepthSpace:
 
     @property
     def smallest(self) -> Subnet:
-        """The subnet with the fewest blocks; among several, the one that keeps the first blocks."""
+        """The subnet with the fewest blocks; of several the one that keeps the first ones."""
         depths = tuple(options[0] for options in self._options())
         return Subnet(depths, raw=self.rule == 'raw')
 
@@ -234,7 +234,7 @@ def _named_choices(name: str, full: tuple[int, ...]) -> tuple[int, ...]:
     if full != NAMED_FULL:
         raise ValueError(
             f'choices={name!r} is for the stages {NAMED_FULL} of ResNet-50, got stages of {full} '
-            f'blocks; give one number per stage (for ResNet-50: {NAMED_CHOICES[name]})'
+            f'blocks; give one number per stage, there it is {NAMED_CHOICES[name]}'
         )
     return NAMED_CHOICES[name]
 

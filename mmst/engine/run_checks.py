@@ -1,4 +1,4 @@
-"""Checks before a stimulated run starts."""
+"""What must hold before a stimulated run starts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_settings(
             raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}')
     if not (isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0):
         raise ValueError(
-            f'weight must be a finite number of at least 0, got {weight!r}; the paper uses 1.0'
+            f"weight must be a finite number of at least 0, got {weight!r}; 1.0 is the paper's"
         )
     check_batch_fraction(batch_fraction)
     weight_factor(weight_schedule, 0.0)
@@ -148,8 +148,8 @@ def check_inputs(model: nn.Module) -> None:
         raise ValueError(
             f'model must be trained on one batch of images at a time, got {type(model).__name__}, '
             f'whose loss takes several ({taken}): semi-supervised, multi-view and multi-branch '
-            'models cannot train subnets. Train the network alone with subnets, and start this '
-            'model from its weights'
+            'training have no subnets. Train the network alone with them, and start this model '
+            'from its weights'
         )
 
 
