@@ -1,4 +1,4 @@
-"""What the samples of a benchmark say: ratios to plain training, and how certain they are."""
+"""Summary of a benchmark: ratios to plain training, and their uncertainty."""
 
 from __future__ import annotations
 

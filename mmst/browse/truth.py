@@ -1,4 +1,4 @@
-"""Ground truth of a training batch, drawn by the visualizer of the library that it is of.
+"""Ground truth of a training batch, drawn by the visualizer of its library.
 
 A library is imported when a data sample of it is first drawn.
 """
@@ -33,7 +33,7 @@ _IGNORED = 255
 
 
 def truth_drawer(sample: object, metainfo: Mapping[str, Any]) -> Drawer | None:
-    """Returns what draws the ground truth of data samples of this kind, None if nothing can.
+    """Returns the drawer of ground truth for data samples of this kind, None if there is none.
 
     Args:
         sample: A data sample. Which library it is of is told from its class and their parents.
@@ -47,7 +47,7 @@ def truth_drawer(sample: object, metainfo: Mapping[str, Any]) -> Drawer | None:
 
 
 def is_small(picture: np.ndarray) -> bool:
-    """Tells whether a picture is so small that names of classes would hide what they name."""
+    """Returns whether a picture is so small that class names would hide the objects."""
     return min(picture.shape[:2]) < SMALL
 
 

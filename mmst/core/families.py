@@ -1,4 +1,4 @@
-"""Where the residual blocks of the known backbones are: a table of rules.
+"""Table of rules: the places of the residual blocks in known backbones.
 
 Keys are dotted class names. Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the
 layout of a ResNet.

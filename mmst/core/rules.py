@@ -1,4 +1,4 @@
-"""Rules that say where the residual blocks of a family of backbones are."""
+"""Rules for the places of residual blocks in a family of backbones."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def _family_of(backbone: nn.Module) -> tuple[str, Family]:
     if name is not None:
         raise TypeError(
             f'backbone must have blocks that can be skipped, got {cls}: {REFUSALS[name]}. '
-            'An adapter that @mmst.core.register_residual_stages registers for it goes first'
+            'An adapter that @mmst.core.register_residual_stages registers for it takes priority'
         )
     library = cls.partition('.')[0]
     known = [name for name in _families if name.startswith(f'{library}.')]

@@ -1,4 +1,4 @@
-"""What tools/test.py changes in a config."""
+"""Config edits of tools/test.py."""
 
 import pytest
 from mmengine.config import Config
