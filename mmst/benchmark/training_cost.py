@@ -16,10 +16,10 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
 from mmst.core import depth_cost
+from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
 from mmst.engine.registry import INPUT_RULES, build_part
 
@@ -104,12 +104,10 @@ def _build_model(cfg: Config) -> nn.Module:
         return MODELS.build(config)
 
 
-@torch.no_grad()
 def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
     model = model.to('meta').eval()
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, *input_hw, device='meta'), None, mode='tensor')
-    return counter.get_total_flops()
+    images = torch.empty(1, 3, *input_hw, device='meta')
+    return count_flops(lambda: model(images, None, mode='tensor'), model).total
 
 
 def _hook(cfg: Config) -> ConfigDict | None:

@@ -12,19 +12,18 @@ from typing import Any
 import torch
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.core import DepthCost, active_subnet, residual_stages
+from mmst.core.cost import count_flops
 from mmst.core.space import Subnet
-
-from .evaluation import find_backbone, inner_model
+from mmst.engine.model_parts import find_backbone, unwrapped
 
 __all__ = [
     'CostMeter',
     'Latency',
     'SubnetCost',
     'check_repeats',
-    'count_flops',
+    'count_tensor_mode',
     'example_input',
     'measure_latency',
 ]
@@ -81,10 +80,10 @@ class CostMeter:
     """
 
     def __init__(self, runner: Runner) -> None:
-        self.model = inner_model(runner).eval()
+        self.model = unwrapped(runner.model).eval()
         self.backbone = find_backbone(self.model)
         self.data = example_input(self.model, runner)
-        self.flops, self.counted = count_flops(self.model, self.backbone, self.data)
+        self.flops, self.counted = count_tensor_mode(self.model, self.backbone, self.data)
 
     def measure(self, depths: Sequence[int], repeats: int | None = None) -> SubnetCost:
         """Returns the cost of the subnet with these depths."""
@@ -122,8 +121,7 @@ def example_input(model: nn.Module, runner: Runner) -> dict[str, Any]:
     return dict(data)
 
 
-@torch.no_grad()
-def count_flops(
+def count_tensor_mode(
     model: nn.Module, backbone: nn.Module, data: Mapping[str, Any]
 ) -> tuple[DepthCost, str]:
     """Counts the FLOPs of a forward pass in tensor mode, in all and for each residual block.
@@ -138,9 +136,9 @@ def count_flops(
         whole cannot run so.
     """
     try:
-        return _count(model, backbone, lambda: model(**data, mode='tensor')), 'model'
+        return count_flops(lambda: model(**data, mode='tensor'), model, backbone), 'model'
     except Exception:  # whatever a model raises that has no tensor mode
-        return _count(backbone, backbone, lambda: backbone(data['inputs'])), 'backbone'
+        return count_flops(lambda: backbone(data['inputs']), backbone, backbone), 'backbone'
 
 
 def measure_latency(
@@ -196,19 +194,6 @@ def _timed(forward: Forward) -> float:
 def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def _count(counted: nn.Module, backbone: nn.Module, forward: Forward) -> DepthCost:
-    names = {module: name for name, module in counted.named_modules()}
-    with FlopCounterMode(display=False) as counter:
-        forward()
-    counts = counter.get_flop_counts()
-    root = type(counted).__name__
-    blocks = tuple(
-        tuple(sum(counts.get(f'{root}.{names[block.module]}', {}).values()) for block in stage)
-        for stage in residual_stages(backbone)
-    )
-    return DepthCost(counter.get_total_flops(), blocks)
 
 
 def _count_parameters(module: nn.Module) -> int:
