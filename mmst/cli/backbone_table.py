@@ -47,7 +47,7 @@ class Example(NamedTuple):
 
     @property
     def code(self) -> str:
-        """How it is built, in short."""
+        """Short form of the call that builds it."""
         arguments = ', '.join(
             f'{name}=' + ('...' if isinstance(value, dict) and len(value) > 2 else repr(value))
             for name, value in self.arguments.items()
@@ -191,7 +191,7 @@ EXAMPLES = (
 
 
 def backbone_table() -> str:
-    """Formats one row per class and example, of equal ones in several libraries one row.
+    """Formats one row per class and example, and one row for equal ones in several libraries.
 
     Raises:
         ValueError: A class of a library is registered without example, or the other way round.
@@ -224,7 +224,7 @@ def backbone_table() -> str:
 
 
 def _raw_of(family: Family) -> str:
-    """Says whether raw sampling is possible."""
+    """Describes whether raw sampling is possible."""
     if not isinstance(family, Rule):
         return 'as there'
     return 'yes' if family.additive else 'no'
