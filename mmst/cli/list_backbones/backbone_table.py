@@ -204,8 +204,8 @@ def backbone_table() -> str:
     different = sorted(set(known) ^ {example.cls for example in EXAMPLES})
     if different:
         raise ValueError(
-            'EXAMPLES of mmst/cli/backbone_table.py must have the registered backbones, no others; '
-            f'they differ by {different}'
+            'EXAMPLES of mmst/cli/list_backbones/backbone_table.py must have the registered '
+            f'backbones, no others; they differ by {different}'
         )
     rows: dict[tuple[str, ...], list[str]] = {}
     for example in EXAMPLES:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmst.cli.zoo import count_configs, count_zoo, zoo_table
+from mmst.cli.list_backbones.zoo import count_configs, count_zoo, zoo_table
 
 CONFIGS = {
     'known': "model = dict(type='M', backbone=dict(type='ResNet', depth=50))",
