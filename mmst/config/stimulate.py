@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -22,6 +22,7 @@ from mmst.models.st_backbone import STBackbone, argument_names
 
 from .input_sizes import find_size_divisor
 from .library import library_of
+from .trained_backbone import is_wrapped, trained_backbone
 from .training import (
     find_stimulative_hook,
     import_mmst,
@@ -31,7 +32,7 @@ from .training import (
 )
 from .traversal import datasets, short_name, transforms, type_name, unbuilt_type
 
-__all__ = ['stimulate', 'trained_backbone']
+__all__ = ['stimulate']
 
 PARTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     'hook': (StimulativeHook, ()),
@@ -103,59 +104,6 @@ def stimulate(cfg: Config, **options: Any) -> Config:
     return cfg
 
 
-def trained_backbone(cfg: Config) -> tuple[ConfigDict, str]:
-    """Finds the backbone of a config, of a student and its teacher the student's.
-
-    Returns:
-        The backbone, and where it is: ``'model.backbone'``.
-
-    Raises:
-        ValueError: There is none, or there are several.
-    """
-    model = cfg.get('model') or {}
-    found = {where: node for where, node in _backbones(model, 'model')}
-    stimulated = {where: node for where, node in found.items() if _is_wrapped(node)}
-    found = stimulated or found
-    if len(found) == 1:
-        return next((node, where) for where, node in found.items())
-    if found:
-        raise ValueError(
-            f'config must have one backbone to be stimulated by itself, got {len(found)}: '
-            f'{", ".join(found)}. Let mmst.STBackbone build the one to be trained (docs/usage.md)'
-        )
-    files = [kind for kind in dict.values(model) if isinstance(kind, str) and kind.endswith('.py')]
-    remedy = (
-        f'its networks are in other files ({", ".join(files)}), of which the trained one can be'
-        if files
-        else 'give one of a detector, segmenter, pose estimator or classifier'
-    )
-    raise ValueError(
-        f'config must have a model with a backbone to be stimulated, got '
-        f'{type_name(model) or "no model"} without; {remedy}'
-    )
-
-
-def _is_wrapped(node: ConfigDict) -> bool:
-    return type_name(node) == 'STBackbone'
-
-
-def _backbones(node: Any, where: str) -> Iterator[tuple[str, ConfigDict]]:
-    """Yields backbones, and of one that runs another inside that one; none of teachers."""
-    if isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _backbones(value, f'{where}.{index}')
-    if not isinstance(node, dict):
-        return
-    for name, value in dict.items(node):
-        inside = f'{where}.{name}'
-        if name.startswith('teacher'):
-            continue
-        if name in ('backbone', 'backbone_cfg') and isinstance(value, dict) and 'type' in value:
-            yield from list(_backbones(value, inside)) or [(inside, value)]
-        else:
-            yield from _backbones(value, inside)
-
-
 def _by_part(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Sorts options by what takes them.
 
@@ -197,7 +145,7 @@ def _stimulated(
 ) -> tuple[ConfigDict, nn.Module]:
     """Makes the config of the stimulated backbone, and builds it without weights of a file."""
     backbone = copy.deepcopy(node)
-    if not _is_wrapped(backbone):
+    if not is_wrapped(backbone):
         wrap_backbone(backbone)
         backbone['choices'] = 'inter_stage'
     backbone.update(options)

@@ -1,4 +1,4 @@
-"""Normalisation statistics: what a subnet may do to them, and how it gets its own.
+"""Normalisation statistics: isolated from subnets, and recomputed for a subnet.
 
 A subnet sees other activations than the main network (fewer blocks, smaller inputs), so sharing
 running statistics would spoil the main network's evaluation.
@@ -32,7 +32,14 @@ def isolated_norm(module: nn.Module) -> Iterator[None]:
     Args:
         module: The whole model: necks and heads may have norm layers too.
     """
-    layers = [layer for layer in _tracking_layers(module) if layer.training]
+    with isolated_layers(module.modules()):
+        yield
+
+
+@contextmanager
+def isolated_layers(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Does what :func:`isolated_norm` does to those of some modules that are norm layers."""
+    layers: list[Any] = [layer for layer in modules if _is_tracking(layer) and layer.training]
     flagged = [layer for layer in layers if isinstance(layer, _BatchNorm)]
     # Others (InstanceNorm, mmcv's SyncBatchNorm) ignore the flag: they record into copies.
     others = [
@@ -56,7 +63,7 @@ def isolated_norm(module: nn.Module) -> Iterator[None]:
 def recalibrate_norm(
     model: nn.Module, batches: Iterable[Any], forward: Callable[[Any], Any] | None = None
 ) -> Iterator[None]:
-    """Gives a network normalisation statistics of its own within the context.
+    """Recomputes the normalisation statistics of a network within the context.
 
     Use it inside :func:`~mmst.core.active_subnet` to evaluate or export a subnet. Running
     statistics become the cumulative average over the batches; on exit everything is restored.

@@ -1,7 +1,8 @@
-"""Rules that say where the residual blocks of a family of backbones are."""
+"""Rules for the places of residual blocks in a family of backbones."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,6 +14,8 @@ from .stages import Block, Family, has_shortcut, is_additive, residual_stages
 
 __all__ = ['Containers', 'Parts', 'Rule', 'Shortcuts', 'Wrapper']
 
+_INSIDE = 'Those of the network inside.'
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(Family):
@@ -20,9 +23,11 @@ class Rule(Family):
 
     Attributes:
         additive: Whether blocks end with an addition.
+        note: See :class:`~mmst.core.stages.Family`.
     """
 
     additive: bool
+    note: str = 'A stage is a stage of the network.'
 
     def is_additive(self, backbone: nn.Module) -> bool:
         """See :class:`~mmst.core.stages.Family`."""
@@ -58,8 +63,8 @@ class Containers(Rule):
         return [stage for stage in stages if stage]
 
     def _is_block(self, child: nn.Module) -> bool:
-        names = (cls.__name__ for cls in type(child).__mro__)
-        return isinstance(child, Skip) or any(fnmatchcase(name, self.kind) for name in names)
+        cls: type = type(child)
+        return isinstance(child, Skip) or _is_of_kind(cls, self.kind)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class Wrapper(Family):
     """
 
     path: str
+    note = _INSIDE
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """See :class:`~mmst.core.stages.Family`."""
@@ -109,6 +115,7 @@ class Parts(Family):
     """
 
     rules: Mapping[str, Family]
+    note = _INSIDE
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """See :class:`~mmst.core.stages.Family`."""
@@ -131,6 +138,12 @@ class Parts(Family):
                 f'with parts of {", ".join(self.rules)}; got parts of {", ".join(parts) or "torch"}'
             )
         return rule
+
+
+@functools.cache
+def _is_of_kind(cls: type, kind: str) -> bool:
+    """Whether the name of a class or of a parent fits a pattern."""
+    return any(fnmatchcase(parent.__name__, kind) for parent in cls.__mro__)
 
 
 def _containers(backbone: nn.Module, paths: str) -> Iterator[nn.Module]:

@@ -1,4 +1,4 @@
-"""How the ground truth of a batch follows a resize.
+"""Rules for the resize of ground truth.
 
 A :class:`Task` knows the data samples of one library. The fields of a data sample are resized one
 by one, by functions registered under the field's path, e.g. ``'gt_instances.bboxes'``. A field
@@ -22,12 +22,14 @@ from torch import Tensor, nn
 
 from mmst.core.resize import stack_size
 
-from .elements import map_fields, metainfo_of
+from .elements import copy_value, map_fields, metainfo_of
 
 __all__ = [
     'ImageResize',
     'Task',
     'field_resizer',
+    'find_field',
+    'find_task',
     'library_task',
     'pad_like',
     'register_ground_truth',
@@ -64,7 +66,7 @@ class ImageResize:
 
     @functools.cached_property
     def padded_alone_hw(self) -> Size:
-        """New size that the image would be padded to in a batch of its own."""
+        """Padded size of the resized image in a batch of one."""
         return pad_like(self.main_hw, self.to_hw, self.divisor_hw)
 
     @property
@@ -107,14 +109,14 @@ def register_ground_truth(
     def register(resizer: FieldResizer) -> FieldResizer:
         for path in paths:
             _fields[sample_type, path] = resizer
-        _find_field.cache_clear()
+        find_field.cache_clear()
         return resizer
 
     return register
 
 
 class Task:
-    """What differs between libraries in resizing a batch: sizes, padding, metainfo.
+    """Library-specific parts of resizing a batch: sizes, padding, metainfo.
 
     The defaults fit images that fill the batch and a preprocessor with the settings of mmengine's
     ``ImgDataPreprocessor``, or one that does not pad.
@@ -125,7 +127,7 @@ class Task:
         return [(inputs.shape[-2], inputs.shape[-1])] * len(inputs)
 
     def pad_divisor(self, model: BaseModel) -> int:
-        """What the model's preprocessor pads the sides of a batch to a multiple of."""
+        """Divisor of the padded sides of a batch, from the model's preprocessor."""
         return getattr(model.data_preprocessor, 'pad_size_divisor', 1)
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
@@ -167,7 +169,7 @@ class Task:
         main_hw: Size,
         divisor_hw: Size,
     ) -> Size:
-        """Size of a padded batch of images of such sizes.
+        """Size of the padded batch for images of these sizes.
 
         Args:
             model: The model.
@@ -179,7 +181,7 @@ class Task:
         return pad_like(main_hw, stack_size(sizes_hw), divisor_hw)
 
     def pad_value(self, model: BaseModel) -> float:
-        """What the model's preprocessor fills the padding with."""
+        """Padding value of the model's preprocessor."""
         return getattr(model.data_preprocessor, 'pad_value', 0.0)
 
     def one_size_reason(self, head: object) -> str | None:
@@ -206,15 +208,22 @@ class Task:
             result['scale_factor'] = _scaled(metainfo['scale_factor'], resize.factor_xy)
         return result
 
+    def copy_samples(self, data_samples: Sequence[BaseDataElement]) -> Sequence[BaseDataElement]:
+        """Returns B data samples for a subnet at full size, copies of the main network's.
+
+        Overridden where no model changes them.
+        """
+        return copy_value(data_samples)
+
     def resize_samples(
         self,
         model: BaseModel,
         data_samples: Sequence[BaseDataElement],
         resizes: Sequence[ImageResize],
-    ) -> list[BaseDataElement]:
+    ) -> Sequence[BaseDataElement]:
         """Returns copies of B data samples that fit the B resized images.
 
-        Overridden where a field cannot follow the resize by itself.
+        Overridden where a field cannot follow the resize by itself, or where none has to.
 
         Raises:
             ValueError: No function is registered for a field of a sample.
@@ -245,7 +254,7 @@ def _scaled(scale_factor: Any, factor_xy: tuple[float, float]) -> tuple[float, .
 def field_resizer(
     sample_type: type, resize: ImageResize, path: str = ''
 ) -> Callable[[str, Any], Any]:
-    """Returns what maps the name and the value of a field of an element to its resized copy.
+    """Returns a function from name and value of a field to its resized copy.
 
     It raises ValueError for a field without a registered function.
 
@@ -256,7 +265,7 @@ def field_resizer(
     """
 
     def resize_field(name: str, value: Any) -> Any:
-        resizer = _find_field(sample_type, path + name)
+        resizer = find_field(sample_type, path + name)
         if resizer is not None:
             return resizer(value, resize)
         if isinstance(value, BaseDataElement):
@@ -264,7 +273,7 @@ def field_resizer(
             return map_fields(value, value.metainfo, convert)
         raise ValueError(
             'data_samples must hold only ground truth that mmst knows how to resize, got the '
-            f'field {path + name!r} in a {sample_type.__name__}. Say how it follows its image '
+            f'field {path + name!r} in a {sample_type.__name__}. Register its resize '
             f'with @mmst.register_ground_truth({sample_type.__name__}, {path + name!r}) on a '
             'function (value, resize) -> new value, or train subnets at full size (inputs=None)'
         )
@@ -273,7 +282,8 @@ def field_resizer(
 
 
 @functools.cache
-def _find_field(sample_type: type, path: str) -> FieldResizer | None:
+def find_field(sample_type: type, path: str) -> FieldResizer | None:
+    """Finds the function that is registered for a field of a class of data samples."""
     return next((_fields[cls, path] for cls in sample_type.__mro__ if (cls, path) in _fields), None)
 
 
@@ -300,18 +310,26 @@ def library_task(package: str) -> Task:
     return next(task for cls, task in _tasks.items() if cls.__module__.split('.')[0] == package)
 
 
-def task_of(sample: object) -> Task:
-    """Finds the task of a data sample.
-
-    Raises:
-        TypeError: No task is registered for its class.
-    """
+def find_task(sample: object) -> Task | None:
+    """Finds the task of a data sample, None if none is registered for its class."""
     for cls in type(sample).__mro__:
         module = _task_modules.get(cls.__module__.partition('.')[0])
         if module is not None:
             importlib.import_module(module)
         if cls in _tasks:
             return _tasks[cls]
+    return None
+
+
+def task_of(sample: object) -> Task:
+    """Finds the task of a data sample.
+
+    Raises:
+        TypeError: No task is registered for its class.
+    """
+    task = find_task(sample)
+    if task is not None:
+        return task
     raise TypeError(
         'data_samples must be of a library whose ground truth mmst can resize '
         f'({", ".join(sorted(_task_modules))}), got {type(sample).__module__}.'

@@ -12,7 +12,7 @@ from mmengine.hub import get_config
 import mmst
 from mmst import config as edit
 from mmst.checkpoints.model_fit import build_backbone
-from mmst.config.stimulate import trained_backbone
+from mmst.config.trained_backbone import trained_backbone
 from mmst.core import DepthSpace
 
 ROOT = Path(__file__).parents[2]
