@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmst.config as edit
-from mmst.browse.browse import browse, prepare_browse
+from mmst.browse.batches import browse, prepare_browse
 from mmst.engine import StimulativeHook
 
 from . import options

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def report(converted: ConvertedCheckpoint, file: Path) -> None:
     """Prints what was converted."""
     print(f'layout: {converted.layout}')
-    if ' or ' in converted.layout:
+    if len(converted.layouts) > 1:
         print('  (the same keys with the same meaning; --layout chooses what meta says)')
     backbone = ', '.join(f'{key}={value!r}' for key, value in converted.meta['backbone'].items())
     if converted.architecture.bottleneck and 'style' not in converted.meta['backbone']:

@@ -21,7 +21,8 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from mmst.analysis.curves import plot_losses, read_scalars
-from mmst.analysis.detections import detect, draw_detections
+from mmst.browse.detections import detect, detection_column
+from mmst.browse.sheet import compose_sheet, write_sheet
 
 from .checkout import REPO, TOOLS
 from .command import run_command
@@ -84,7 +85,9 @@ def report(work_dir: Path, config_name: str) -> None:
     plot_losses(scalars, curves)
     checkpoint = find_latest_checkpoint(str(work_dir))
     cfg = Config.fromfile(work_dir / config_name)
-    draw_detections(detect(cfg, checkpoint, num_images=6), pictures)
+    samples, metainfo = detect(cfg, checkpoint, num_images=4)
+    columns = [detection_column(sample, metainfo) for sample in samples]
+    write_sheet(compose_sheet(columns), pictures)
     print(f'checkpoint      {checkpoint}')
     print(f'log             {next(work_dir.glob("*/*.log"))}')
     print(f'loss curves     {curves}')

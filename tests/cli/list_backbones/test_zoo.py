@@ -34,5 +34,5 @@ def test_configs_are_counted_by_their_first_backbone(tmp_path):
 
 
 def test_library_that_is_not_installed_is_refused():
-    with pytest.raises(ImportError, match='configs of mmnothing are counted'):
+    with pytest.raises(ImportError, match='configs of mmnothing need mmnothing'):
         count_zoo('mmnothing')
