@@ -29,6 +29,8 @@ INPUT_ERRORS = (ValueError, OSError, RuntimeError, ImportError, SyntaxError)
 BUILDERS = ('mmengine.registry.build_functions', 'mmst.engine.registry')
 """Modules that call a class with the arguments that a config has for it."""
 
+_MARK = '_mmst_bad_input'
+
 
 @contextmanager
 def preparation() -> Iterator[None]:
@@ -66,9 +68,6 @@ class ErrorExit:
         _write_to_log(error)
         if not self.debug and (hasattr(error, _MARK) or _is_check(origin)):
             sys.exit(_line(origin))
-
-
-_MARK = '_mmst_bad_input'
 
 
 def _origin(error: BaseException) -> BaseException:
