@@ -14,6 +14,7 @@ from mmengine.config import Config, DictAction
 from mmst import config as edit  # importing mmst registers everything
 from mmst.checkpoints import safe_loading
 from mmst.cli.launch import build_runner, set_launcher
+from mmst.cli.output import OutputFiles, set_output
 from mmst.subnets.evaluation import (
     check_recalibrate,
     parse_depths,
@@ -75,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
+def prepare(args: argparse.Namespace) -> tuple[Config, OutputFiles]:
     """Returns the config with all options applied; whatever can be wrong is an error here."""
     cfg = edit.load_config(args.config)
     if args.mini:
@@ -93,7 +94,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
     )
     _apply_options(cfg, args)
     edit.check_data_files(cfg, ('test_dataloader',))
-    output = edit.set_output(cfg, args.out, args.out_item, args.dump)
+    output = set_output(cfg, args.out, args.out_item, args.dump)
     edit.set_checkpoint(cfg, args.checkpoint)
     if args.tta:
         edit.enable_tta(cfg)  # puts another model around

@@ -13,7 +13,7 @@ import sys
 from mmengine.config import Config, DictAction
 
 from mmst import config as edit  # importing mmst registers everything
-from mmst.checkpoints import safe_loading
+from mmst.checkpoints import check_checkpoint, check_pretrained, safe_loading
 from mmst.cli.launch import build_runner, set_launcher
 
 
@@ -91,8 +91,8 @@ def prepare(args: argparse.Namespace) -> Config:
     edit.make_resumable(cfg)
     loaders = ('train_dataloader',) if args.no_validate else ('train_dataloader', 'val_dataloader')
     edit.check_data_files(cfg, loaders)
-    edit.check_checkpoint(cfg)
-    edit.check_pretrained(cfg)
+    check_checkpoint(cfg)
+    check_pretrained(cfg)
     return set_launcher(cfg, args.launcher, args.local_rank)
 
 
