@@ -14,7 +14,7 @@ from mmengine.config import Config, DictAction
 
 from mmst import StimulativeHook
 from mmst import config as edit  # importing mmst registers everything
-from mmst.browse.browse import browse, prepare_browse
+from mmst.browse.batches import browse, prepare_browse
 from mmst.cli.launch import build_runner, set_launcher
 
 

@@ -23,7 +23,8 @@ from mmengine.runner import find_latest_checkpoint
 
 import mmst  # noqa: F401  registers the config's modules and what checkpoints may hold
 from mmst.analysis.curves import plot_losses, read_scalars
-from mmst.analysis.detections import detect, draw_detections
+from mmst.browse.detections import detect, detection_column
+from mmst.browse.sheet import compose_sheet, write_sheet
 
 REPO = Path(__file__).resolve().parent.parent
 MARKER = 'demo.json'  # tells a work dir that the demo made, and may empty, from any other
@@ -84,7 +85,9 @@ def report(work_dir: Path, config_name: str) -> None:
     plot_losses(scalars, curves)
     checkpoint = find_latest_checkpoint(str(work_dir))
     cfg = Config.fromfile(work_dir / config_name)
-    draw_detections(detect(cfg, checkpoint, num_images=6), pictures)
+    samples, metainfo = detect(cfg, checkpoint, num_images=4)
+    columns = [detection_column(sample, metainfo) for sample in samples]
+    write_sheet(compose_sheet(columns), pictures)
     print(f'checkpoint      {checkpoint}')
     print(f'log             {next(work_dir.glob("*/*.log"))}')
     print(f'loss curves     {curves}')

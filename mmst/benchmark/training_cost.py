@@ -1,4 +1,4 @@
-"""What a training costs, in floating-point operations, before it runs and after.
+"""Cost of a training in floating-point operations, before it runs and after.
 
 The convention: a forward pass is counted on torch's ``meta`` device (a multiplication and an
 addition are two operations), a training pass is three forward passes, and the network's FLOPs are
@@ -31,7 +31,7 @@ PASSES_PER_STEP = 3
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What the iterations of a training cost.
+    """Cost of the iterations of a training.
 
     Args:
         forward_flops: FLOPs of a forward pass of one image of full size.
@@ -46,7 +46,7 @@ class TrainingCost:
     stimulated: float = 0.0
 
     def flops(self, iters: int, passes: float | None = None) -> float:
-        """FLOPs of so many iterations, with the expected or with measured passes."""
+        """FLOPs of a number of iterations, with the expected or with measured passes."""
         passes = self.passes if passes is None else passes
         return PASSES_PER_STEP * self.forward_flops * self.batch_size * iters * passes
 

@@ -1,4 +1,4 @@
-"""A sheet of pictures in columns, one for each network, all at the same scale."""
+"""A sheet of pictures in columns, one for each network or image, all at the same scale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
 @dataclass(frozen=True)
 class Column:
-    """What one network sees of an image.
+    """Pictures under one title.
 
     Args:
         title: Lines of text, ASCII.

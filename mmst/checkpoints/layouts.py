@@ -47,7 +47,7 @@ def find_layouts(state_dict: Mapping[str, Tensor], layout: str = 'auto') -> tupl
         if not any(layout in found for found in forms):
             raise ValueError(
                 f'layout {layout!r} is not that of the file, which {_described(forms, state_dict)}'
-                "; leave --layout out to have it found, or get the file's layout right"
+                "; leave --layout out to detect it, or name the file's layout"
             )
         return (layout,)
     if len(forms) != 1:

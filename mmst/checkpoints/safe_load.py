@@ -1,4 +1,4 @@
-"""Reading checkpoints without running what is inside them.
+"""Safe reading of checkpoints: no code inside them runs.
 
 A pickle can call any function. Since version 2.6 torch therefore refuses every class and function
 that is not on a list (``weights_only``), and mmengine's checkpoints name some that are not: the
@@ -44,7 +44,7 @@ _TORCH_SWITCHES = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY
 
 
 class UntrustedCheckpointError(ValueError):
-    """A checkpoint asks for a class or function that a checkpoint has no need for."""
+    """A checkpoint asks for a class or function that no checkpoint needs."""
 
 
 def register_safe_globals() -> None:
@@ -116,7 +116,7 @@ def safe_loading(source: object) -> Iterator[None]:
         raise UntrustedCheckpointError(
             f'checkpoint {str(source)!r} is refused, and nothing in it was executed: {detail}. '
             'No checkpoint of OpenMMLab, timm or torchvision needs that, so the file is not '
-            'trusted; get it from its authors again, or ask them for the state dict alone'
+            'trusted; download it again, or ask its authors for the state dict alone'
         ) from error
     finally:
         for name, value in before.items():
@@ -145,7 +145,7 @@ def _restricted_dtype(code: str, align: bool = False, copy: bool = False) -> np.
 
 
 def _numpy_globals() -> list[Any]:
-    """What numpy arrays and scalars are rebuilt with, under the names of numpy 1 and 2."""
+    """Functions that rebuild numpy arrays and scalars, under the names of numpy 1 and 2."""
     multiarray = np.array(0).__reduce__()[0].__module__
     module = importlib.import_module(multiarray)
     functions = [

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mmst.core.refusals import REFUSALS
-from mmst.core.rules import Containers, Rule
+from mmst.core.rules import Rule
 from mmst.core.stages import Family, known_backbones
 
 __all__ = [
@@ -214,25 +214,13 @@ def backbone_table() -> str:
         blocks = ', '.join(map(str, example.blocks))
         if len(set(example.blocks)) == 1 and len(example.blocks) > 8:
             blocks = f'{len(example.blocks)} stages of {example.blocks[0]}'
-        row = (cls, f'`{example.code}`', blocks, _stages_of(family), _raw_of(family))
+        row = (cls, f'`{example.code}`', blocks, family.note, _raw_of(family))
         rows.setdefault(row, []).append(example.library)
     titles = ('class', 'library', 'for example', 'blocks per stage', 'stages', 'raw sampling')
     lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
     for (cls, code, blocks, stages, raw), libraries in rows.items():
         lines.append(f'| `{cls}` | {", ".join(libraries)} | {code} | {blocks} | {stages} | {raw} |')
     return '\n'.join(lines)
-
-
-def _stages_of(family: Family) -> str:
-    """Says in words what the stages of a family are."""
-    if not isinstance(family, Rule):
-        return 'Those of the network inside.'
-    if not isinstance(family, Containers):
-        return 'A stage begins at every block without a shortcut.'
-    if 'branches' in family.path:
-        return 'A stage is a branch of a module.'
-    several = family.kind != '*' or any(wildcard in family.path for wildcard in '*[')
-    return 'A stage is a stage of the network.' if several else 'All layers are one stage.'
 
 
 def _raw_of(family: Family) -> str:

@@ -1,4 +1,4 @@
-"""What a subnet costs beside its whole network: parameters, FLOPs and measured time."""
+"""Cost of a subnet beside its whole network: parameters, FLOPs and measured time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class SubnetCost:
-    """What a subnet costs, each beside the whole network.
+    """Costs of a subnet, each beside the whole network.
 
     Args:
         parameters: Number of parameters: of the whole network, of the subnet.
@@ -86,7 +86,7 @@ class CostMeter:
         self.flops, self.counted = count_tensor_mode(self.model, self.backbone, self.data)
 
     def measure(self, depths: Sequence[int], repeats: int | None = None) -> SubnetCost:
-        """Returns what the subnet of these depths costs."""
+        """Returns the cost of the subnet with these depths."""
         with active_subnet(self.backbone, depths):
             parameters = _count_parameters(self.model)
         ratio = self.flops.ratio(Subnet(tuple(depths)))
@@ -97,7 +97,7 @@ class CostMeter:
         )
 
     def forward(self) -> Any:
-        """Runs what is measured."""
+        """Runs the measured forward pass."""
         if self.counted == 'model':
             return self.model(**self.data, mode='tensor')
         return self.backbone(self.data['inputs'])
@@ -144,7 +144,7 @@ def count_tensor_mode(
 def measure_latency(
     forward: Forward, backbone: nn.Module, depths: Sequence[int], repeats: int | None = None
 ) -> Latency:
-    """Times the whole network and a subnet in turn, so that what drifts meets both alike.
+    """Times the whole network and a subnet in turn, so that drift affects both alike.
 
     Args:
         forward: Runs the model once.
@@ -177,7 +177,7 @@ def measure_latency(
 
 
 def check_repeats(repeats: int | None) -> None:
-    """Raises ValueError if a number of runs is less than 1; None stands for the default."""
+    """Raises ValueError if a number of runs is less than 1; None means the default."""
     if repeats is not None and repeats < 1:
         raise ValueError(f'--repeats must be at least 1, got {repeats}')
 

@@ -1,4 +1,4 @@
-"""What a subnet costs is counted and measured against the whole network."""
+"""The cost of a subnet is counted and measured against the whole network."""
 
 from types import SimpleNamespace
 
