@@ -1,4 +1,4 @@
-"""Trains a small detector on generated images with stimulative training, and shows what came out.
+"""Trains a small detector on generated images with stimulative training, and shows the result.
 
 python tools/demo.py
 

@@ -1,4 +1,4 @@
-"""Trains a small detector on generated images with stimulative training, and shows what came out.
+"""Trains a small detector on generated images with stimulative training, and shows the result.
 
 Runs `tools/train.py CONFIG --mini --seed 0` and leaves in the work dir the checkpoint, the log,
 `loss_curves.png` and `detections.png`. It always trains again: results of an earlier demo, finished
