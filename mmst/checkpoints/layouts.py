@@ -1,4 +1,4 @@
-"""What libraries call the tensors of a ResNet, and how OpenMMLab calls them.
+"""Names of the tensors of a ResNet in other libraries, and in OpenMMLab.
 
 Three forms are told apart by their keys, and they stand for four layouts:
 
