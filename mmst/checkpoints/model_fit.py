@@ -1,4 +1,4 @@
-"""Checks that a file fits the backbone, or the whole model, of a config."""
+"""Checks that the weights in a file fit the backbone, or the whole model, of a config."""
 
 from __future__ import annotations
 
