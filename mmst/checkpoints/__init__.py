@@ -9,6 +9,7 @@ from .convert import (
 )
 from .layouts import LAYOUTS
 from .pretrained import check_pretrained
+from .run_checkpoint import check_checkpoint
 from .safe_load import (
     UntrustedCheckpointError,
     load_checkpoint,
@@ -17,7 +18,6 @@ from .safe_load import (
 )
 from .scheme import CONVERT_SCHEME, register_scheme
 from .source import Source, read_source, source_of
-from .start import check_checkpoint
 from .write import write_checkpoint
 
 __all__ = [

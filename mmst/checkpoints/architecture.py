@@ -1,4 +1,4 @@
-"""Which ResNet a state dict is of, told by its keys and shapes alone."""
+"""The ResNet of a state dict, told by its keys and shapes alone."""
 
 from __future__ import annotations
 

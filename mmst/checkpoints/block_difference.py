@@ -1,4 +1,4 @@
-"""Whether a file has as many blocks as the backbone that it is loaded into."""
+"""Blocks that a file has less or more than the backbone it is loaded into."""
 
 from __future__ import annotations
 

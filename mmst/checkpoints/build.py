@@ -1,4 +1,4 @@
-"""Models of a config as they are built, to compare files with them."""
+"""Models of a config, built to compare files with them."""
 
 from __future__ import annotations
 

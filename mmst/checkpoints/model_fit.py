@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmst.core import residual_stages
 
+from .backbones import outermost_backbones
 from .block_difference import block_difference
 from .convert import ConvertedCheckpoint
 from .tensor_fit import STATISTICS, try_loading, warn_of_random_tensors
@@ -128,15 +129,13 @@ def _block_difference(
     model: nn.Module, needed: set[str], unfilled: set[str], unexpected: set[str]
 ) -> str:
     """Compares the blocks of each backbone of a model, such as ``student.backbone``."""
-    for path, module in model.named_modules():
-        parents = path.split('.')
-        if parents.pop() == 'backbone' and 'backbone' not in parents:
-            own = (
-                {name.removeprefix(f'{path}.') for name in names if name.startswith(f'{path}.')}
-                for names in (needed, unfilled, unexpected)
-            )
-            if difference := block_difference(module, *own):
-                return difference
+    for path, backbone in outermost_backbones(model).items():
+        own = (
+            {name.removeprefix(f'{path}.') for name in names if name.startswith(f'{path}.')}
+            for names in (needed, unfilled, unexpected)
+        )
+        if difference := block_difference(backbone, *own):
+            return difference
     return ''
 
 

@@ -1,4 +1,4 @@
-"""Whether the weights that a config itself names for its backbone fit it."""
+"""Checks of the weights that a config itself names for its backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one comparison of a model with the tensors of a file, and how what it finds is told."""
+"""The one comparison of a model with the tensors of a file."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from mmst.checkpoints import (
     read_source,
 )
 from mmst.checkpoints.backbone_weights import read_by_mmengine
-from mmst.checkpoints.start import check_evaluated
+from mmst.checkpoints.run_checkpoint import check_evaluated
 
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50

@@ -1,4 +1,4 @@
-"""Runs that go on after an interruption, and runs that one does not change."""
+"""``--resume``, and runs that an interruption does not change."""
 
 from __future__ import annotations
 

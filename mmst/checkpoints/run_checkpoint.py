@@ -1,4 +1,4 @@
-"""Whether the checkpoint that a run starts from, or evaluates, is one of its model."""
+"""Checks of the checkpoint that a run starts from, or evaluates."""
 
 from __future__ import annotations
 
