@@ -23,7 +23,7 @@ from mmst.engine.random_state import private_random_state
 
 from .step_probes import BlockTime, Cost, LabelClock, Timing, count_cost, time_call
 
-__all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'arm_name', 'load_batches']
+__all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'load_batches']
 
 PLAIN = 'plain'
 PLAIN_AGAIN = 'plain again'
@@ -36,16 +36,13 @@ class Arm:
 
     Args:
         name: Its name.
+        num_subnets: Its number of subnets, K; ``None`` for plain training.
         hook: Its hook, ``None`` for plain training.
     """
 
     name: str
+    num_subnets: int | None
     hook: StimulativeHook | None
-
-    @property
-    def is_active(self) -> bool:
-        """Whether subnets are trained."""
-        return self.hook is not None and self.hook.weight > 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,7 @@ class StepSample:
     Args:
         step: Number of the iteration, which decides batch and draws.
         arm: Name of the arm.
+        num_subnets: Its number of subnets, K; ``None`` for the plain arms.
         seconds: Duration.
         cpu_seconds: Processor time of the process, of all its threads.
         resize_seconds: Part of it spent in making the subnets' batches.
@@ -67,6 +65,7 @@ class StepSample:
 
     step: int
     arm: str
+    num_subnets: int | None
     seconds: float
     cpu_seconds: float
     resize_seconds: float
@@ -92,11 +91,6 @@ def load_batches(dataloader: DataLoader, count: int) -> list[Any]:
             )
         batches += loaded
     return batches
-
-
-def arm_name(num_subnets: int) -> str:
-    """Name of the arm with so many subnets."""
-    return f'K={num_subnets}'
 
 
 @LOOPS.register_module()
@@ -185,8 +179,7 @@ class StepBenchmarkLoop(BaseLoop):
             f'iteration {step - self.warmup + 1} of {self.max_iters - self.warmup}: '
             + ', '.join(f'{arm.name} {timings[arm.name][0].seconds:.3g} s' for arm in self.arms)
         )
-        names = [arm.name for arm in self.arms]
-        return [_sample(step, name, *timings[name], costs[name]) for name in names]
+        return [_sample(step, arm, *timings[arm.name], costs[arm.name]) for arm in self.arms]
 
     def _time(self, arm: Arm, step: int) -> tuple[Timing, dict[str, BlockTime]]:
         """Returns the time of an iteration, and those of its labelled parts."""
@@ -230,29 +223,28 @@ _COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
 
 
 def _sample(
-    step: int, arm: str, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
+    step: int, arm: Arm, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
 ) -> StepSample:
     return StepSample(
         step,
-        arm,
+        arm.name,
+        arm.num_subnets,
         timing.seconds,
         timing.cpu_seconds,
         resize_seconds=parts[labels.BATCH].seconds,
         resize_inputs_seconds=parts[labels.IMAGES].seconds,
         other_seconds=parts[labels.SUBNETS].host_seconds
-        - sum(
-            parts[label].host_seconds for label in (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
-        ),
+        - sum(parts[label].host_seconds for label in _COMPUTATION),
         flops=cost.flops,
         peak_bytes=timing.cuda_bytes or cost.peak_bytes,
     )
 
 
 def _build_arms(hook: Mapping[str, Any], num_subnets: Sequence[int]) -> list[Arm]:
-    arms = [Arm(PLAIN, None), Arm(PLAIN_AGAIN, None)]
+    arms = [Arm(PLAIN, None, None), Arm(PLAIN_AGAIN, None, None)]
     for number in num_subnets:
         active = {'num_subnets': number} if number else {'weight': 0.0}
-        arms.append(Arm(arm_name(number), HOOKS.build({**hook, **active})))
+        arms.append(Arm(f'K={number}', number, HOOKS.build({**hook, **active})))
     return arms
 
 

@@ -1,4 +1,4 @@
-"""The losses and gradients of one iteration with the main network as the teacher."""
+"""Losses and gradients of one iteration with the main network as the teacher."""
 
 from __future__ import annotations
 

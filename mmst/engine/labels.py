@@ -36,7 +36,7 @@ _clocks: list[Clock] = []
 
 @contextmanager
 def labelled(label: str) -> Iterator[None]:
-    """Gives a block a name in torch's profiler, and tells its time to the clock that watches."""
+    """Names a block in torch's profiler, and gives its time to the active clock."""
     clock = _clocks[-1] if _clocks else None
     start = clock.now() if clock else None
     try:
@@ -49,7 +49,7 @@ def labelled(label: str) -> Iterator[None]:
 
 @contextmanager
 def watched_by(clock: Clock) -> Iterator[None]:
-    """Lets a clock take the times of labelled blocks within the context."""
+    """Activates a clock for the labelled blocks within the context."""
     _clocks.append(clock)
     try:
         yield

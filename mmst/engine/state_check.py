@@ -16,7 +16,7 @@ __all__ = ['checked_state']
 
 @contextmanager
 def checked_state(model: nn.Module) -> Iterator[None]:
-    """Compares a model after a subnet pass with itself before.
+    """Compares a model after a subnet pass with its state before.
 
     A plain attribute that has changed is reported with the way to register it: the main network may
     train differently than it would alone.
