@@ -1,4 +1,4 @@
-"""Reading checkpoints safely, converting those of other libraries, comparing them with models."""
+"""Checkpoints: safe reading, conversion from other libraries, comparison with models."""
 
 from .convert import (
     TARGETS,

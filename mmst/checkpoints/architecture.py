@@ -1,4 +1,4 @@
-"""The ResNet of a state dict, told by its keys and shapes alone."""
+"""The ResNet architecture of a state dict, from its keys and shapes alone."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class ResNetArchitecture:
 
     @property
     def name(self) -> str:
-        """As people call it: ``ResNet-50``, ``ResNeXt-50 32x4d``."""
+        """Usual name: ``ResNet-50``, ``ResNeXt-50 32x4d``."""
         name = f'{self.type}-{self.depth}'
         return name if self.groups == 1 else f'{name} {self.groups}x{self.width // self.groups}d'
 
     @property
     def file_name(self) -> str:
-        """As files are named: ``resnet50``, ``resnext50_32x4d``."""
+        """Name in file names: ``resnet50``, ``resnext50_32x4d``."""
         return self.name.replace('-', '').replace(' ', '_').lower()
 
     @property
@@ -96,7 +96,7 @@ class ResNetArchitecture:
         return {'type': self.type, 'depth': self.depth, **special}
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of all tensors by key; norm layers' counters aside, which old files lack."""
+        """Shapes of all tensors by key, except counters of norm layers, which old files lack."""
         return dict(self._tensors())
 
     def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -259,7 +259,7 @@ def _missing_key(key: str, state_dict: Mapping[str, Tensor]) -> str:
 
 
 def _guess(fit: TensorFit) -> str:
-    """What a difference probably means."""
+    """Probable cause of a difference."""
     foreign, missing = fit.unexpected, fit.missing
     if any('.se.' in key or '.se_layer.' in key for key in foreign):
         return '; squeeze-and-excitation or channel attention is no part of a plain ResNet'

@@ -1,4 +1,4 @@
-"""Initial weights of a backbone from a file, converted where mmengine cannot read it."""
+"""Initial weights of a backbone from a file, converted if mmengine cannot read it."""
 
 from __future__ import annotations
 
@@ -84,6 +84,6 @@ def read_by_mmengine(file: str) -> tuple[dict[str, Tensor], dict[str, str]] | No
 def _foreign_tensors(
     cfg: Config, backbone: ConfigDict, state_dict: Mapping[str, Tensor]
 ) -> tuple[str, ...]:
-    """Names of what the backbone has not, not even where ``depths`` left blocks out."""
+    """Names of tensors that the backbone lacks, even with the blocks that ``depths`` removed."""
     whole = {name: value for name, value in backbone.items() if name != 'depths'}
     return try_loading(build_backbone(cfg, ConfigDict(whole)), state_dict).unexpected

@@ -1,4 +1,4 @@
-"""Blocks that a file has less or more than the backbone it is loaded into."""
+"""Difference in blocks between a file and the backbone that loads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTS = (nn.Sequential, nn.ModuleList)
 def block_difference(
     backbone: nn.Module, needed: Set[str], unfilled: Set[str], unexpected: Iterable[str]
 ) -> str:
-    """Says where a file has fewer or more blocks than a backbone.
+    """Describes the places where a file has fewer or more blocks than a backbone.
 
     A block is missing if the file fills nothing of it. Blocks that ``depths`` left out of the
     backbone may be in the file: a subnet can start from the whole network. So may whole stages.
@@ -91,7 +91,7 @@ def _is_unfilled(path: str, needed: Set[str], unfilled: Set[str]) -> bool:
 
 
 def _parents(name: str) -> list[str]:
-    """Paths of the modules that a tensor lies in."""
+    """Paths of the modules that contain a tensor."""
     parts = name.split('.')
     return ['.'.join(parts[:end]) for end in range(1, len(parts))]
 

@@ -1,4 +1,4 @@
-"""Models of a config, built to compare files with them."""
+"""Models built from a config, to compare files with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def build_backbone(cfg: Config, backbone: ConfigDict) -> nn.Module:
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Builds the model of a config, to try whether weights fit it."""
+    """Builds the model of a config, to check whether weights fit it."""
     preprocessor = cfg.get('data_preprocessor')
     defaults = {} if preprocessor is None else {'data_preprocessor': preprocessor}
     return build_module(cfg, {**defaults, **cfg.model})

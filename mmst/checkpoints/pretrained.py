@@ -1,4 +1,4 @@
-"""Checks of the weights that a config itself names for its backbone."""
+"""Checks that the weights that a config names for its backbone fit it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def names_checkpoint(init_cfg: Any) -> bool:
 
 
 def check_pretrained(cfg: Config) -> None:
-    """Checks what the backbone gets from local files that ``init_cfg`` or ``pretrained`` names.
+    """Checks the weights from local files that ``init_cfg`` or ``pretrained`` names.
 
     mmengine only logs what it cannot load, and backbones convert files in ways of their own. So the
     backbone is initialised twice, with different random numbers: what differs is random.
@@ -65,7 +65,7 @@ def check_pretrained(cfg: Config) -> None:
 
 
 def _fit_of_twins(backbone: nn.Module, twin: nn.Module, unexpected: tuple[str, ...]) -> TensorFit:
-    """What two backbones got from a file: parameters in which they differ they did not get."""
+    """Fit of two backbones to a file: parameters in which they differ were not loaded."""
     parameters = dict(twin.named_parameters())
     return TensorFit(
         {name: tuple(value.shape) for name, value in parameters.items()},
@@ -94,7 +94,7 @@ def _check_filled(backbone: nn.Module, fit: TensorFit, named: str) -> None:
 
 
 def _named_files(node: dict[str, Any]) -> list[str]:
-    """Names of checkpoints that a module's own config has."""
+    """Names of checkpoints in a module's own config."""
     initial, pretrained = node.get('init_cfg'), node.get('pretrained')
     entries = initial if isinstance(initial, list) else [initial]
     files = [str(entry.get('checkpoint')) for entry in entries if names_checkpoint(entry)]

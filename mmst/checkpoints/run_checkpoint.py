@@ -1,4 +1,4 @@
-"""Checks of the checkpoint that a run starts from, or evaluates."""
+"""Checks that the checkpoint of a training or test belongs to its model."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _take_seed(cfg: Config, checkpoint: Any) -> None:
 
 
 def _advice(lost: Path, folder: Path) -> str:
-    """Says from which checkpoint of a folder the run can go on, if one is damaged or missing."""
+    """Names the checkpoint to continue from, if one is damaged or missing."""
     last = _number(lost) if lost.is_file() else -1
     before = ' before it' if last >= 0 else ''
     numbers = {file: _number(file) for file in folder.glob('*.pth') if file != lost}
@@ -127,6 +127,6 @@ def _advice(lost: Path, folder: Path) -> str:
 
 
 def _number(file: Path) -> int:
-    """The iteration or epoch that mmengine named a checkpoint by, -1 for other files."""
+    """Iteration or epoch in the name of a checkpoint, -1 for other files."""
     match = re.fullmatch(r'(?:iter|epoch)_(\d+)', file.stem)
     return int(match[1]) if match else -1

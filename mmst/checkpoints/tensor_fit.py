@@ -1,4 +1,4 @@
-"""The one comparison of a model with the tensors of a file."""
+"""Comparison of a model with the tensors of a file, and its report."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TensorFit:
         return sum(math.prod(self.needed[name]) for name in names) / total
 
     def described(self, name: str) -> str:
-        """What the file has for a tensor that is not filled, beside what the model needs."""
+        """Describes an unfilled tensor: the shape in the file and the shape in the model."""
         found = self.unfilled[name]
         return f'{name} is {"missing" if found is None else found}, needed {self.needed[name]}'
 
@@ -115,7 +115,7 @@ def try_loading(model: nn.Module, checkpoint: Mapping[str, Any]) -> TensorFit:
 
 @contextmanager
 def unexpected_names(module: nn.Module) -> Iterator[dict[str, None]]:
-    """Collects the names that loads into a module find no place for, in their order.
+    """Collects the names in loaded files that have no place in the module, in order.
 
     Modules rename what they load, so the names are those after that. They begin where the load
     does: at the module, or at a module that has it.
@@ -131,7 +131,7 @@ def unexpected_names(module: nn.Module) -> Iterator[dict[str, None]]:
 
 
 def warn_of_random_tensors(source: str, names: Sequence[str], total: int, owner: str) -> None:
-    """Logs as a warning what a run starts from at random, if there is anything.
+    """Logs a warning about tensors that start at random, if there are any.
 
     Args:
         source: What names the file, and the file.

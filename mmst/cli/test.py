@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @preparation()
 def prepare(args: argparse.Namespace) -> tuple[Config, OutputFiles]:
-    """Returns the config with all options applied; whatever can be wrong is an error here."""
+    """Returns the config with all options applied, and checks it."""
     cfg = load(args, args.work_dir)
     _apply_options(cfg, args)
     edit.check_data_files(cfg, ('test_dataloader',))

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @preparation()
 def prepare(args: argparse.Namespace) -> Config:
-    """Returns the config with all options applied; whatever can be wrong is an error here."""
+    """Returns the config with all options applied, and checks it."""
     cfg = load(args, args.work_dir, scratch=args.weights is None)
     _apply_options(cfg, args)
     edit.make_resumable(cfg)

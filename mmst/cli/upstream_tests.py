@@ -112,7 +112,7 @@ def count(outcomes: dict[str, tuple[str, str]]) -> str:
 def differences(
     plain: dict[str, tuple[str, str]], stimulated: dict[str, tuple[str, str]]
 ) -> list[str]:
-    """One line per test whose outcome is another one with subnets."""
+    """One line per test whose outcome differs with subnets."""
     missing = ('missing', '')
     lines = []
     for name in sorted(plain.keys() | stimulated.keys()):

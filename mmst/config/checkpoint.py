@@ -23,7 +23,7 @@ __all__ = ['set_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
-    """Chooses the weights of the whole model, in place, and tries whether they fit it.
+    """Sets the weights of the whole model, in place, and checks that they fit it.
 
     Args:
         cfg: Config of any model.

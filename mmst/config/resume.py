@@ -34,7 +34,7 @@ def set_resume(cfg: Config, resume: str) -> Config:
 
 
 def make_resumable(cfg: Config) -> Config:
-    """Makes a run one that an interruption does not change, in place.
+    """Makes a run independent of interruptions, in place.
 
     Random numbers then depend on the seed and the iteration alone, see
     :class:`mmst.RandomStateHook`; those of data loading workers too, which are started again in

@@ -16,7 +16,7 @@ __all__ = ['enable_tta', 'set_visualization']
 def set_visualization(
     cfg: Config, *, show: bool, show_dir: str | None, wait_time: float, interval: int = 1
 ) -> Config:
-    """Lets the config's visualization hook draw predictions, in place.
+    """Makes the config's visualization hook draw predictions, in place.
 
     Args:
         cfg: Config.

@@ -1,4 +1,4 @@
-"""Finding what a config says, wherever it is nested.
+"""Search in a config, at any depth of nesting.
 
 A type is a name, or in mmengine's new-style configs (``with read_base():``) a class or a function.
 mmengine keeps those unimported inside the config, so that it can write them to a file, and imports
@@ -42,12 +42,12 @@ def short_name(kind: Any) -> str:
 
 
 def scoped_type_name(node: ConfigDict, default_scope: str) -> str:
-    """Class name of a config entry with the library that it is of: ``'mmdet.CocoDataset'``."""
+    """Class name of a config entry with its library: ``'mmdet.CocoDataset'``."""
     return f'{scope_of(unbuilt_type(node), default_scope)}.{type_name(node)}'
 
 
 def type_path(kind: Any) -> str:
-    """What a file of a config says for a type: a name as it is, a class by its path."""
+    """Form of a type in a config file: a name unchanged, a class as its path."""
     if isinstance(kind, str):
         return kind
     if isinstance(kind, (LazyObject, LazyAttr)):
@@ -56,7 +56,7 @@ def type_path(kind: Any) -> str:
 
 
 def scope_of(kind: Any, default_scope: str) -> str:
-    """The library that a type is of: ``'mmdet'`` for its class CocoDataset."""
+    """Library of a type: ``'mmdet'`` for its class CocoDataset."""
     path = type_path(kind)
     return path.split('.')[0] if '.' in path else default_scope
 
