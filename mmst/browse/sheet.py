@@ -83,7 +83,7 @@ def write_sheet(sheet: np.ndarray, path: str | Path) -> None:
 
 
 def _width(column: Column, zoom: int) -> int:
-    """Width in pixels of what is widest in a column."""
+    """Width in pixels of the widest part of a column."""
     texts = [cv2.getTextSize(line, _FONT, _FONT_SCALE, 1)[0][0] for line in column.title]
     return max(*texts, 0, *(zoom * picture.shape[1] for picture in column.pictures.values()), 0)
 

@@ -1,4 +1,4 @@
-"""A file with a ResNet, of whatever library, as OpenMMLab wants it."""
+"""Conversion of a ResNet file of any library to OpenMMLab's format."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def convert_checkpoint(
 
 
 def convert_source(source: Source, layout: str = 'auto', to: str = 'auto') -> ConvertedCheckpoint:
-    """Does what :func:`convert_checkpoint` does for a file that was read."""
+    """Same as :func:`convert_checkpoint`, for a file that was read."""
     if to not in ('auto', *TARGETS):
         raise ValueError(f'to must be auto, {", ".join(TARGETS)}, got {to!r}')
     layouts = find_layouts(source.state_dict, layout)
@@ -201,7 +201,7 @@ def _in_words(layouts: tuple[str, ...]) -> str:
 
 
 def _told(source: Source, layouts: tuple[str, ...]) -> dict[str, Any]:
-    """What is known of the backbone that its weights do not show; unknown entries are missing.
+    """Known settings of the backbone that its weights do not show; unknown ones are missing.
 
     Its ``style`` (where a block strides), strides and dilations if they are not the usual ones, and
     ``norm_eps``. OpenMMLab's runners save the text of the config. Without that, published backbones
@@ -228,7 +228,7 @@ def _told(source: Source, layouts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def check_namesake(source: Source) -> None:
-    """Raises ValueError if a file says that it is of a network that its keys do not tell."""
+    """Raises ValueError if a file names a network that its keys do not show."""
     names = [source.file.name, str(source.meta.get('arch', ''))]
     beside = source.file.with_name('config.json')  # as the Hugging Face hub has it for timm
     if source.file.suffix == '.safetensors' and beside.is_file():

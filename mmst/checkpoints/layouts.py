@@ -1,4 +1,4 @@
-"""What libraries call the tensors of a ResNet, and how OpenMMLab calls them.
+"""Tensor names of a ResNet in other libraries, and their names in OpenMMLab.
 
 Three forms are told apart by their keys, and they stand for four layouts:
 
@@ -28,7 +28,7 @@ _SEGMENTER_OF_TORCHVISION = ('classifier.', 'aux_classifier.')
 
 
 def find_layouts(state_dict: Mapping[str, Tensor], layout: str = 'auto') -> tuple[str, ...]:
-    """Tells the layout of a state dict by its keys.
+    """Finds the layout of a state dict from its keys.
 
     Args:
         state_dict: State dict, without the prefix of a wrapper.
@@ -77,7 +77,7 @@ def to_openmmlab(state_dict: Mapping[str, Tensor], layouts: tuple[str, ...]) -> 
 
 
 def _forms(keys: Iterable[str]) -> list[tuple[str, ...]]:
-    """The layouts that may be meant, for each form of keys that is there."""
+    """Possible layouts for each form of keys in the state dict."""
     keys = list(keys)
     forms = []
     if is_reference_layout(keys):

@@ -17,7 +17,7 @@ __all__ = ['BlockShapeError', 'DepthCost', 'count_flops', 'depth_cost']
 
 
 class BlockShapeError(ValueError):
-    """A block that could be skipped returns something else than a tensor of its input's shape."""
+    """A block does not return a tensor of its input's shape, so it cannot be skipped."""
 
 
 @dataclass(frozen=True)

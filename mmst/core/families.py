@@ -188,6 +188,6 @@ FAMILIES: dict[str, Family] = {
     'timm.models._features.FeatureGetterNet': Wrapper('model'),
     'timm.models._features.FeatureHookNet': Parts(_PARTS),
 }
-"""Rule of each known class; :data:`mmst.cli.backbone_table.EXAMPLES` has one model of each."""
+"""Rule of each known class; :mod:`mmst.cli.list_backbones` has an example of each."""
 
 register_families(FAMILIES)

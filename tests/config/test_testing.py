@@ -1,4 +1,4 @@
-"""Config edits of tools/test.py."""
+"""What tools/test.py changes in a config."""
 
 import pytest
 from mmengine.config import Config

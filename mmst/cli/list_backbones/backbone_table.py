@@ -47,7 +47,7 @@ class Example(NamedTuple):
 
     @property
     def code(self) -> str:
-        """How it is built, in short."""
+        """Short form of the call that builds it."""
         arguments = ', '.join(
             f'{name}=' + ('...' if isinstance(value, dict) and len(value) > 2 else repr(value))
             for name, value in self.arguments.items()
@@ -191,7 +191,7 @@ EXAMPLES = (
 
 
 def backbone_table() -> str:
-    """Formats one row per class and example, of equal ones in several libraries one row.
+    """Formats one row per class and example, and one row for equal ones in several libraries.
 
     Raises:
         ValueError: A class of a library is registered without example, or the other way round.
@@ -204,8 +204,8 @@ def backbone_table() -> str:
     different = sorted(set(known) ^ {example.cls for example in EXAMPLES})
     if different:
         raise ValueError(
-            'EXAMPLES of mmst/cli/backbone_table.py must have the registered backbones, no others; '
-            f'they differ by {different}'
+            'EXAMPLES of mmst/cli/list_backbones/backbone_table.py must have the registered '
+            f'backbones, no others; they differ by {different}'
         )
     rows: dict[tuple[str, ...], list[str]] = {}
     for example in EXAMPLES:
@@ -224,7 +224,7 @@ def backbone_table() -> str:
 
 
 def _raw_of(family: Family) -> str:
-    """Says whether raw sampling is possible."""
+    """Describes whether raw sampling is possible."""
     if not isinstance(family, Rule):
         return 'as there'
     return 'yes' if family.additive else 'no'
