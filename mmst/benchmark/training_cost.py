@@ -8,15 +8,16 @@ the network.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmst.checkpoints.build import build_model
 from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
 from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
@@ -62,7 +63,9 @@ def training_cost(cfg: Config, input_hw: tuple[int, int], iters: int) -> Trainin
     Raises:
         ValueError: Nothing can be counted in the model.
     """
-    model = _build_model(cfg)
+    untrained = copy.deepcopy(cfg)
+    remove_pretrained(untrained.model)
+    model = build_model(untrained)
     forward = _forward_flops(model, input_hw)
     if forward == 0:
         raise ValueError(
@@ -92,16 +95,6 @@ def logged_passes(lines: Sequence[Mapping[str, Any]], stimulated: float) -> floa
     costs = [line['subnet/cost'] for line in lines if 'subnet/cost' in line]
     subnets = stimulated * sum(costs) / len(costs) if costs else 0.0
     return sum(areas) / len(areas) + subnets
-
-
-def _build_model(cfg: Config) -> nn.Module:
-    config = ConfigDict(cfg.model.to_dict())
-    remove_pretrained(config)
-    if cfg.get('data_preprocessor'):
-        config.setdefault('data_preprocessor', cfg.data_preprocessor)
-    scope = cfg.get('default_scope') or 'mmengine'
-    with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(config)
 
 
 def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:

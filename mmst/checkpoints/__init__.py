@@ -1,4 +1,4 @@
-"""Reading checkpoints safely, and converting those of other libraries."""
+"""Reading checkpoints safely, converting those of other libraries, comparing them with models."""
 
 from .convert import (
     TARGETS,
@@ -8,6 +8,7 @@ from .convert import (
     convert_source,
 )
 from .layouts import LAYOUTS
+from .pretrained import check_pretrained
 from .safe_load import (
     UntrustedCheckpointError,
     load_checkpoint,
@@ -16,6 +17,7 @@ from .safe_load import (
 )
 from .scheme import CONVERT_SCHEME, register_scheme
 from .source import Source, read_source, source_of
+from .start import check_checkpoint
 from .write import write_checkpoint
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     'ConvertedCheckpoint',
     'Source',
     'UntrustedCheckpointError',
+    'check_checkpoint',
     'check_namesake',
+    'check_pretrained',
     'convert_checkpoint',
     'convert_source',
     'load_checkpoint',

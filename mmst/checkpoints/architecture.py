@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from .tensor_fit import TensorFit, compare_tensors
+
 __all__ = ['ResNetArchitecture', 'check_tensors', 'check_values', 'read_architecture']
 
 # (bottleneck blocks, blocks of each stage) -> depth
@@ -188,26 +190,20 @@ def check_tensors(state_dict: Mapping[str, Tensor], architecture: ResNetArchitec
         for key in expected
         if key.endswith('running_mean')
     }
-    missing = [key for key in expected if key not in state_dict]
-    foreign = [key for key in state_dict if key not in expected and key not in counters]
-    shapes = [
-        f'{key} is {tuple(state_dict[key].shape)}, not {shape}'
-        for key, shape in expected.items()
-        if key in state_dict and tuple(state_dict[key].shape) != shape
-    ]
+    fit = compare_tensors(expected, {k: v for k, v in state_dict.items() if k not in counters})
     problems = [
         f'{len(names)} {what} ({", ".join(names[:4])}{", ..." if len(names) > 4 else ""})'
         for what, names in (
-            ('unexpected keys', foreign),
-            ('keys are missing', missing),
-            ('tensors have another shape', shapes),
+            ('unexpected keys', fit.unexpected),
+            ('keys are missing', fit.missing),
+            ('tensors have another shape', list(map(fit.described, fit.reshaped))),
         )
         if names
     ]
     if problems:
         raise ValueError(
             f'the backbone must have the tensors of a {architecture.name} and no others, got '
-            f'{"; ".join(problems)}{_guess(foreign, missing)}'
+            f'{"; ".join(problems)}{_guess(fit)}'
         )
 
 
@@ -262,8 +258,9 @@ def _missing_key(key: str, state_dict: Mapping[str, Tensor]) -> str:
     return f'the backbone must be a ResNet with the convolution {key!r}, got {found}{reason}'
 
 
-def _guess(foreign: list[str], missing: list[str]) -> str:
+def _guess(fit: TensorFit) -> str:
     """What a difference probably means."""
+    foreign, missing = fit.unexpected, fit.missing
     if any('.se.' in key or '.se_layer.' in key for key in foreign):
         return '; squeeze-and-excitation or channel attention is no part of a plain ResNet'
     if missing and all('running_' in key for key in missing):

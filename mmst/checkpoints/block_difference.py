@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Set
 
 from torch import nn
 
 from mmst.core import residual_stages
 from mmst.core.placeholder import Removed
 
-__all__ = ['block_difference', 'unexpected_names']
+__all__ = ['block_difference']
 
 _LISTS = (nn.Sequential, nn.ModuleList)
-
-
-@contextmanager
-def unexpected_names(module: nn.Module) -> Iterator[set[str]]:
-    """Collects the names that loads into a module find no place for.
-
-    Modules rename what they load, so the names are those after that. They begin where the load
-    does: at the module, or at a module that has it.
-    """
-    names: set[str] = set()
-    hook = module.register_load_state_dict_post_hook(
-        lambda _, incompatible: names.update(incompatible.unexpected_keys)
-    )
-    try:
-        yield names
-    finally:
-        hook.remove()
 
 
 def block_difference(

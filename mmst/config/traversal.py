@@ -18,7 +18,6 @@ __all__ = [
     'LOADERS',
     'datasets',
     'leaf_datasets',
-    'names_checkpoint',
     'scope_of',
     'scoped_type_name',
     'short_name',
@@ -40,13 +39,6 @@ def type_name(node: ConfigDict) -> str | None:
 def short_name(kind: Any) -> str:
     """Name of a type: ``'ResNet'`` for the class, ``'mmdet.ResNet'``, its path, or ``'ResNet'``."""
     return type_path(kind).rsplit('.', 1)[-1]
-
-
-def names_checkpoint(init_cfg: Any) -> bool:
-    """Whether an ``init_cfg`` reads a file. mmdet's PVT says so by the key ``checkpoint`` alone."""
-    return isinstance(init_cfg, dict) and (
-        'checkpoint' in init_cfg or type_name(init_cfg) == 'Pretrained'
-    )
 
 
 def scoped_type_name(node: ConfigDict, default_scope: str) -> str:

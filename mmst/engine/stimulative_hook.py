@@ -21,7 +21,7 @@ from .model_parts import find_stimulated_backbone, unwrapped
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
 from .run_checks import check_epochs, check_model, check_run, check_settings, check_step
-from .state_check import checked_state
+from .state_check import checked_pass
 from .subnet_pass import train_subnet
 from .summary import count_depth_cost, summarize
 
@@ -131,7 +131,7 @@ class StimulativeHook(Hook):
         self._resumed: Mapping[str, str] | None = None
         self._counts = dict.fromkeys(COUNTS, 0)
         self._step_handle: Any = None
-        self._scalars: dict[str, Tensor | float] = {}
+        self._scalars: dict[str, list[Tensor | float]] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Checks that model, run and settings go together, and says what will happen."""
@@ -156,7 +156,7 @@ class StimulativeHook(Hook):
         self._cost = count_depth_cost(self._backbone, runner.logger)
         self._forward = MainForward(self._model, self.supervision.teacher(self._model))
         self._batch_is_checked = self.inputs is None or self.weight == 0
-        self._state_is_checked = False
+        self._pass_is_checked = False
         self._losses = LossCheck(runner.optim_wrapper, self.on_nonfinite == 'skip')
         self._watch_steps(runner)
         runner.optim_wrapper.zero_grad()  # an interrupted iteration may have left gradients
@@ -197,8 +197,9 @@ class StimulativeHook(Hook):
         """
         self._forward.check_called(runner.iter)
         self._losses.read()
-        for name, value in self._scalars.items():
-            runner.message_hub.update_scalar(f'train/subnet/{name}', value)
+        for name, values in self._scalars.items():
+            mean = sum(map(float, values)) / len(values)
+            runner.message_hub.update_scalar(f'train/subnet/{name}', mean)
 
     def after_train(self, runner: Runner) -> None:
         """Takes back what the run was observed by."""
@@ -223,35 +224,36 @@ class StimulativeHook(Hook):
                 self._train_subnets(runner, weight, call)
 
     def _train_subnets(self, runner: Runner, weight: float, call: MainCall) -> None:
-        sums: dict[str, Any] = {}
-        cost, trained = 0.0, 0
+        scalars: dict[str, list[Tensor | float]] = {}
+        cost = 0.0
         for index in range(self.num_subnets):
             subnet = self._backbone.depth_space.sample(**self._draw(runner.iter, index))
             info = PassInfo(runner.iter, index, subnet)
-            state = nullcontext() if self._state_is_checked else checked_state(self._model)
-            with explain_failure(info), state:
+            check = nullcontext()
+            if not self._pass_is_checked:
+                check = checked_pass(self._model, call.data_samples)
+            with explain_failure(info), check:
                 values = self._train_subnet(runner, weight, call, info)
-            self._state_is_checked = True
+            self._pass_is_checked = True
             if values is None:
                 self._counts['skipped'] += 1
                 continue
             if self.inputs is not None and self.inputs.is_fallback(info.batch.image_hw):
                 self._counts['size_fallbacks'] += 1
-            trained += 1
             for name, value in (*values.items(), *_description(info)):
-                sums[name] = sums.get(name, 0) + value
+                scalars.setdefault(name, []).append(value)
             if self._cost is not None:
                 cost += self._cost.ratio(subnet) * _pixels(info.batch.inputs) / _pixels(call.inputs)
-        self._scalars = {name: value / trained for name, value in sums.items()}
         if self._cost is not None:
-            self._scalars['cost'] = cost
+            scalars['cost'] = [cost]
         if self.weight_schedule != 'constant':
-            self._scalars['weight'] = weight
+            scalars['weight'] = [weight]
         # A count that can only be 0 is no news.
         published = {'skipped': self.on_nonfinite == 'skip', 'size_fallbacks': False}
         for name, count in self._counts.items():
             if count or published[name]:
-                self._scalars[name] = float(count)
+                scalars[name] = [count]
+        self._scalars = scalars
 
     def _train_subnet(
         self,

@@ -65,7 +65,9 @@ def train_subnet(
         # Inside active_subnet: activation checkpointing runs the forward again.
         with labelled(BACKWARD), torch.autocast(device.type, enabled=False):
             _scale(weight * loss, optim_wrapper).backward()
-    return {name: value.detach() for name, value in values.items()}
+            values = {name: value.detach() for name, value in values.items()}
+            del loss  # with it goes the graph
+    return values
 
 
 def _scale(loss: Tensor, optim_wrapper: OptimWrapper) -> Tensor:
