@@ -62,7 +62,7 @@ class PoseTask(Task):
         model: BaseModel,
         data_samples: Sequence[PoseDataSample],
         resizes: Sequence[ImageResize],
-    ) -> list[PoseDataSample]:
+    ) -> Sequence[PoseDataSample]:
         """See :meth:`Task.resize_samples`. Heatmaps are encoded again, by the head's codec.
 
         A head whose codec makes no heatmaps reads none: they are left out.
