@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -19,7 +19,7 @@ from torch import nn
 
 from mmst.checkpoints.build import build_model
 from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
-from mmst.core import depth_cost
+from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
 from mmst.engine.registry import INPUT_RULES, build_part
@@ -111,7 +111,7 @@ def _hook(cfg: Config) -> ConfigDict | None:
 def _subnet_passes(hook: ConfigDict, model: nn.Module, input_hw: tuple[int, int]) -> float:
     """Expected passes of the subnets of a stimulated iteration."""
     backbone = find_stimulated_backbone(model)
-    depth = depth_cost(backbone, input_hw).expected_ratio(backbone.depth_space)
+    depth = depth_cost(backbone, input_hw).expected_ratio(cast(DepthSpace, backbone.depth_space))
     inputs = hook.get('inputs')
     area = build_part(INPUT_RULES, inputs).expected_area_ratio if inputs else 1.0
     return hook.get('num_subnets', 1) * hook.get('batch_fraction', 1.0) * depth * area

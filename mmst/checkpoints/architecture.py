@@ -14,7 +14,7 @@ from .tensor_fit import TensorFit, compare_tensors
 __all__ = ['ResNetArchitecture', 'check_tensors', 'check_values', 'read_architecture']
 
 # (bottleneck blocks, blocks of each stage) -> depth
-_DEPTHS = {
+_DEPTHS: dict[tuple[bool, tuple[int, ...]], int] = {
     (False, (2, 2, 2, 2)): 18,
     (False, (3, 4, 6, 3)): 34,
     (True, (3, 4, 6, 3)): 50,

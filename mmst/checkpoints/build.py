@@ -52,7 +52,8 @@ def unfreezing_arguments(cfg: Config, backbone: ConfigDict) -> dict[str, Any]:
 def _default(cls: type, argument: str) -> Any:
     """Default of an argument of a class, or of the first of its parents that has it."""
     for parent in cls.__mro__:
-        parameter = inspect.signature(parent.__init__).parameters.get(argument)
-        if parameter is not None:
-            return parameter.default
+        constructor = vars(parent).get('__init__')
+        parameters = inspect.signature(constructor).parameters if constructor else {}
+        if argument in parameters:
+            return parameters[argument].default
     return None

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
 from torch import nn
 
 from .block_difference import block_difference
@@ -96,7 +97,7 @@ def _check_filled(backbone: nn.Module, fit: TensorFit, named: str) -> None:
 def _named_files(node: dict[str, Any]) -> list[str]:
     """Names of checkpoints in a module's own config."""
     initial, pretrained = node.get('init_cfg'), node.get('pretrained')
-    entries = initial if isinstance(initial, list) else [initial]
+    entries: list[Any] = initial if isinstance(initial, list) else [initial]
     files = [str(entry.get('checkpoint')) for entry in entries if names_checkpoint(entry)]
     return [*files, pretrained] if isinstance(pretrained, str) else files
 
@@ -109,8 +110,8 @@ def _initial_backbone(cfg: Config, whole: bool, seed: int) -> tuple[nn.Module, t
     """
     with torch.random.fork_rng(devices=[]), _silence():
         torch.default_generator.manual_seed(seed)
-        model = build_model(cfg) if whole else build_module(cfg, cfg.model.backbone)
-        backbone = getattr(model, 'backbone', model) if whole else model
+        model: BaseModule = build_model(cfg) if whole else build_module(cfg, cfg.model.backbone)
+        backbone: nn.Module = getattr(model, 'backbone', model) if whole else model
         with unexpected_names(backbone) as unexpected:
             model.init_weights()
     return backbone, tuple(name.removeprefix('backbone.') for name in unexpected)

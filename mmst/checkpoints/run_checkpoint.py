@@ -83,8 +83,9 @@ def _check_loaded(cfg: Config, file: str, checkpoint: Any, argument: str) -> Non
     meta = checkpoint.get('meta') if is_dict else None
     converted = _as_resnet(source_of(weights, file, meta=meta))
     model = build_model(cfg)
-    if converted is not None and hasattr(model, 'backbone'):
-        check_kind(model.backbone, converted, argument, file)
+    backbone = getattr(model, 'backbone', None)
+    if converted is not None and backbone is not None:
+        check_kind(backbone, converted, argument, file)
     if argument == 'load_from':
         check_start(model, checkpoint, file)
     else:
@@ -117,7 +118,7 @@ def _advice(lost: Path, folder: Path) -> str:
     before = ' before it' if last >= 0 else ''
     numbers = {file: _number(file) for file in folder.glob('*.pth') if file != lost}
     files = [file for file, at in numbers.items() if at >= 0 and (last < 0 or at < last)]
-    for file in sorted(files, key=numbers.get, reverse=True):
+    for file in sorted(files, key=lambda file: numbers[file], reverse=True):
         try:
             load_checkpoint(file, verify=True)
         except ValueError:

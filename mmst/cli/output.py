@@ -80,6 +80,7 @@ def set_output(
             f'--out must end in {", ".join(PICKLES)} for predictions or in {", ".join(TABLES)} for '
             f'metrics, got {out!r}; only mmseg writes to a folder'
         )
+    metric: Any
     for metric in (
         [cfg.test_evaluator] if isinstance(cfg.test_evaluator, dict) else cfg.test_evaluator
     ):

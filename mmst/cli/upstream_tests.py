@@ -55,7 +55,12 @@ def check_version(library: str, checkout: Path) -> str:
     file = checkout / library / 'version.py'
     if not file.is_file():
         raise ValueError(f'CHECKOUT must be a repository of {library}, got none: {file} is missing')
-    found = re.search(r"__version__ = '([^']+)'", file.read_text())[1]
+    match = re.search(r"__version__ = '([^']+)'", file.read_text())
+    if match is None:
+        raise ValueError(
+            f'CHECKOUT must be a repository of {library}, got none: {file} has no __version__'
+        )
+    found = match[1]
     installed = version(DISTRIBUTIONS[library])
     if found != installed:
         raise ValueError(

@@ -81,7 +81,7 @@ def _default_tta(scope: str, pipeline: Any) -> dict[str, Any]:
     flips = [dict(type=f'{scope}.RandomFlip', prob=prob) for prob in (1.0, 0.0)]
     pack = copy.deepcopy(pipeline[-1])
     if scope == 'mmpretrain':
-        model = dict(type='mmpretrain.AverageClsScoreTTA')
+        model: dict[str, Any] = dict(type='mmpretrain.AverageClsScoreTTA')
     else:
         nms = dict(type='nms', iou_threshold=0.5)
         model = dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))

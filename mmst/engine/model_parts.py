@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
@@ -13,9 +15,10 @@ __all__ = ['find_backbone', 'find_stimulated_backbone', 'unwrapped']
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Returns a model without wrappers of distribution or test-time augmentation."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner
 
 
 def find_stimulated_backbone(model: nn.Module) -> nn.Module:
