@@ -129,7 +129,7 @@ class StepBenchmarkLoop(BaseLoop):
         self.warmup = warmup
         self.channels_last = channels_last
         self.arms = _build_arms(hook, num_subnets)
-        self.interval = self.arms[-1].hook.interval
+        self.interval = next(arm.hook.interval for arm in self.arms if arm.hook is not None)
         self.samples: list[StepSample] = []
         self.input_shapes: list[tuple[int, ...]] = []
         self._wanted_device = device

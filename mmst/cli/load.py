@@ -92,7 +92,7 @@ def _stimulate(cfg: Config, settings: Mapping[str, Any]) -> None:
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
-    """Applies ``--show`` and what goes with it, in place."""
+    """Applies ``--show`` and its companion options, in place."""
     if args.show or args.show_dir:
         set_visualization(
             cfg,

@@ -6,14 +6,15 @@ import copy
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmst.checkpoints.model_fit import build_module
+from mmst.checkpoints.build import build_module
+from mmst.core import DepthSpace
 from mmst.engine import LogitSupervision, RandomSmallerInput, StimulativeHook
 from mmst.engine.registry import HOOKS
 from mmst.engine.run_checks import check_inputs, check_subnets
@@ -244,7 +245,9 @@ def _changed(hook: ConfigDict, given: Mapping[str, Mapping[str, Any]]) -> Config
 def _check_values(hook: ConfigDict, network: nn.Module, reasons: list[str]) -> None:
     """Raises ValueError for what would be an error at the start of the run."""
     try:
-        check_subnets(network.depth_space, HOOKS.build(copy.deepcopy(hook)).inputs)
+        check_subnets(
+            cast(DepthSpace, network.depth_space), HOOKS.build(copy.deepcopy(hook)).inputs
+        )
     except ValueError as error:
         raise ValueError('; '.join([str(error), *reasons])) from error
 
@@ -269,7 +272,7 @@ def _pack_keypoints(cfg: Config) -> None:
 
 
 def _say(where: str, network: nn.Module, hook: ConfigDict, reasons: list[str]) -> None:
-    space = network.depth_space
+    space = cast(DepthSpace, network.depth_space)
     inputs = hook.get('inputs')
     ratio = inputs and f'{short_name(unbuilt_type(inputs))} of {inputs.get("min_ratio", MIN_RATIO)}'
     chosen = [

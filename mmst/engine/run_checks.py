@@ -172,8 +172,8 @@ def check_inputs(model_type: type, preprocessor: type) -> None:
 def _container_of_batches(model_type: type) -> str:
     """``'list'`` or ``'dict'`` if a model's loss says that it takes one instead of a tensor."""
     try:
-        hints = typing.get_type_hints(model_type.loss)
-    except (AttributeError, NameError, TypeError):  # no loss, or hints that do not resolve
+        hints = typing.get_type_hints(getattr(model_type, 'loss', None))
+    except (NameError, TypeError):  # no loss, or hints that do not resolve
         return ''
     first = next((hint for name, hint in hints.items() if name != 'return'), None)
     origin = typing.get_origin(first)

@@ -11,7 +11,7 @@ from mmengine.hub import get_config
 
 import mmst
 from mmst import config as edit
-from mmst.checkpoints.model_fit import build_backbone
+from mmst.checkpoints.build import build_backbone
 from mmst.config.trained_backbone import trained_backbone
 from mmst.core import DepthSpace
 

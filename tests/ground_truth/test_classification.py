@@ -15,10 +15,10 @@ from mmpretrain.structures import DataSample, MultiTaskDataSample
 from mmpretrain.utils import register_all_modules
 
 from mmst.core.state_guard import record_value
-from mmst.engine import register_ground_truth, task
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.state_check import checked_pass
+from mmst.ground_truth import register_ground_truth, task
 from mmst.ground_truth.classification import share_labels
 
 HALF = RandomSmallerInput(0.5).smallest
