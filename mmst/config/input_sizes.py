@@ -10,6 +10,9 @@ __all__ = ['find_size_divisor']
 LARGEST_STRIDE = 32
 """Pixels of the input between two cells of the last feature map, for most networks."""
 
+COLOURS = 3
+"""Channels of most inputs."""
+
 BASE = 128
 """Pixels of a side that the tried sizes are above."""
 
@@ -49,9 +52,17 @@ def _first_convolution(backbone: nn.Module) -> nn.Conv2d | None:
 
 
 def _problem(backbone: nn.Module, sizes: tuple[int, ...]) -> str:
-    was_training = backbone.training
+    """Says which of some sizes a backbone does not take; empty if it takes all."""
     first = _first_convolution(backbone)
-    channels = 3 if first is None else first.in_channels
+    # Depth maps have one channel; but of YOLOX the first convolution sees slices of the image.
+    problem = _problem_with(backbone, sizes, COLOURS)
+    if problem and first is not None and first.in_channels != COLOURS:
+        return _problem_with(backbone, sizes, first.in_channels)
+    return problem
+
+
+def _problem_with(backbone: nn.Module, sizes: tuple[int, ...], channels: int) -> str:
+    was_training = backbone.training
     backbone.eval()
     try:
         with torch.no_grad():

@@ -77,6 +77,7 @@ def test_the_plain_config_becomes_the_stimulated_one(ours, base):
     [
         (CLASSIFIER, LOGITS, SMALLER, {}),
         ('mmpretrain::efficientnet/efficientnet-b0_8xb32_in1k.py', LOGITS, SMALLER, {}),
+        ('mmdet::yolox/yolox_tiny_8xb8-300e_coco.py', GROUND_TRUTH, SMALLER, {}),
         # HRNet adds maps as they are; ViTs and Swins cut images into patches.
         ('mmpretrain::hrnet/hrnet-w18_4xb32_in1k.py', LOGITS, {**SMALLER, 'size_divisor': 32}, {}),
         ('mmpretrain::deit/deit-tiny_4xb256_in1k.py', LOGITS, {**SMALLER, 'size_divisor': 16}, {}),
