@@ -46,7 +46,9 @@ def test_other_models(run_tool, mini, tmp_path, upstream, wraps, outcome):
     assert config.model.backbone.type == wraps
     options = ('--stimulate', '--mini', '--weights', 'none', '--max-iters', 2, '--no-validate')
     changes = [f'model.{change}' for change in re.findall(r'`(num_queries=\d+)`', outcome)]
-    changes += [f'model.backbone.{change}' for change in re.findall(r'`(img_size=\d+)`', outcome)]
+    changes += [
+        f'model.backbone.{change}' for change in re.findall(r'`(img_size=[\d,]+)`', outcome)
+    ]
     changes.append('default_hooks.checkpoint.save_optimizer=False')
     work_dir = tmp_path / 'run'
 
@@ -62,7 +64,8 @@ def test_other_models(run_tool, mini, tmp_path, upstream, wraps, outcome):
     train()
     (log,) = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line['iter'] for line in lines if line['subnet/loss'] > 0] == [1, 2]
+    assert [line['iter'] for line in lines if 'subnet/loss' in line] == [1, 2]
+    assert lines[1]['subnet/loss'] > 0  # heads that start with zeros have equal logits at first
     (run,) = work_dir.glob('*.py')
     inputs = Config.fromfile(run).default_hooks.stimulative.inputs
     divisor = re.search(r'`size_divisor=(\d+)`', outcome)
