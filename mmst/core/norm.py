@@ -32,7 +32,14 @@ def isolated_norm(module: nn.Module) -> Iterator[None]:
     Args:
         module: The whole model: necks and heads may have norm layers too.
     """
-    layers = [layer for layer in _tracking_layers(module) if layer.training]
+    with isolated_layers(module.modules()):
+        yield
+
+
+@contextmanager
+def isolated_layers(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Does what :func:`isolated_norm` does to those of some modules that are norm layers."""
+    layers: list[Any] = [layer for layer in modules if _is_tracking(layer) and layer.training]
     flagged = [layer for layer in layers if isinstance(layer, _BatchNorm)]
     # Others (InstanceNorm, mmcv's SyncBatchNorm) ignore the flag: they record into copies.
     others = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -58,8 +59,7 @@ class Containers(Rule):
         return [stage for stage in stages if stage]
 
     def _is_block(self, child: nn.Module) -> bool:
-        names = (cls.__name__ for cls in type(child).__mro__)
-        return isinstance(child, Skip) or any(fnmatchcase(name, self.kind) for name in names)
+        return isinstance(child, Skip) or _is_of_kind(type(child), self.kind)
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,12 @@ class Parts(Family):
                 f'with parts of {", ".join(self.rules)}; got parts of {", ".join(parts) or "torch"}'
             )
         return rule
+
+
+@functools.cache
+def _is_of_kind(cls: type, kind: str) -> bool:
+    """Whether the name of a class or of a parent fits a pattern."""
+    return any(fnmatchcase(parent.__name__, kind) for parent in cls.__mro__)
 
 
 def _containers(backbone: nn.Module, paths: str) -> Iterator[nn.Module]:

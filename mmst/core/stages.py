@@ -7,6 +7,7 @@ of known backbones are in :mod:`mmst.core.families`.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,13 +32,15 @@ __all__ = [
     'residual_stages',
 ]
 
-SHORTCUT_FLAGS = (
-    'with_res_shortcut',  # OpenMMLab
-    'use_res_connect',  # OpenMMLab's and torchvision's MobileNetV2, torchvision's EfficientNet
-    'with_residual',  # edge residual blocks of OpenMMLab's EfficientNet
-    'apply_residual',  # torchvision's MNASNet
-    'has_skip',  # timm, mmpretrain's EfficientNetV2
-    'add_identity',  # OpenMMLab's Darknets
+SHORTCUT_FLAGS = frozenset(
+    (
+        'with_res_shortcut',  # OpenMMLab
+        'use_res_connect',  # OpenMMLab's and torchvision's MobileNetV2, torchvision's EfficientNet
+        'with_residual',  # edge residual blocks of OpenMMLab's EfficientNet
+        'apply_residual',  # torchvision's MNASNet
+        'has_skip',  # timm, mmpretrain's EfficientNetV2
+        'add_identity',  # OpenMMLab's Darknets
+    )
 )
 """Names under which blocks say whether they have a shortcut."""
 
@@ -51,7 +54,7 @@ class Block(NamedTuple):
     @property
     def module(self) -> nn.Module:
         """The block itself."""
-        return self.parent.get_submodule(self.name)
+        return getattr(self.parent, self.name)
 
 
 Stages = tuple[tuple[Block, ...], ...]
@@ -185,10 +188,20 @@ def residual_stages(backbone: nn.Module) -> Stages:
 
 def has_shortcut(block: nn.Module) -> bool | None:
     """Says whether an inverted residual block has a shortcut; None for any other module."""
-    flags = [getattr(block, name, None) for name in SHORTCUT_FLAGS]
+    # Not getattr alone: torch takes a microsecond to find that a module has no such attribute.
+    names = _class_flags(type(block)).union(SHORTCUT_FLAGS.intersection(vars(block)))
+    flags = [getattr(block, name, None) for name in names]
     if False in flags:
         return False
     return True if True in flags else None
+
+
+@functools.cache
+def _class_flags(cls: type[nn.Module]) -> frozenset[str]:
+    """Names of the flags that a class may have a value of; any if it looks up attributes itself."""
+    if cls.__getattr__ is not nn.Module.__getattr__:
+        return SHORTCUT_FLAGS
+    return frozenset(name for name in SHORTCUT_FLAGS if hasattr(cls, name))
 
 
 def _registered_name(cls: type) -> str | None:

@@ -102,15 +102,15 @@ class LogitSupervision:
         Raises:
             ValueError: The model has no such module.
         """
-        module = dict(model.named_modules()).get(self.logits_from)
-        if module is None:
+        try:
+            return model.get_submodule(self.logits_from)
+        except AttributeError:
             children = ', '.join(name for name, _ in model.named_children())
             raise ValueError(
                 f'logits_from must name a module of {type(model).__name__}, got '
                 f'{self.logits_from!r}; its own are {children}. Detectors, segmenters and pose '
                 "estimators learn from dict(type='mmst.GroundTruthSupervision')"
-            )
-        return module
+            ) from None
 
     def losses(
         self,
