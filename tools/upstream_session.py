@@ -28,7 +28,8 @@ from mmst import RandomSmallerInput
 from mmst.core import DepthSpace, residual_stages
 from mmst.core.stages import known_backbones
 from mmst.engine.batch import SubnetBatch, subnet_batch
-from mmst.engine.subnet_pass import find_stimulated_backbone, train_subnet
+from mmst.engine.model_parts import find_stimulated_backbone
+from mmst.engine.subnet_pass import train_subnet
 from mmst.engine.supervision import GroundTruthSupervision
 
 Forward = Callable[..., Any]

@@ -1,11 +1,11 @@
 """Binding of :mod:`mmst.core` to mmengine."""
 
 from .inputs import RandomSmallerInput
+from .model_parts import find_stimulated_backbone
 from .random_state import seed_worker
 from .random_state_hook import RandomStateHook
 from .registry import FUNCTIONS, HOOKS, INPUT_RULES, MODELS, SUPERVISIONS
 from .stimulative_hook import StimulativeHook
-from .subnet_pass import find_stimulated_backbone
 from .supervision import GroundTruthSupervision, LogitSupervision
 
 __all__ = [

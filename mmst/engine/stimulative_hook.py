@@ -8,9 +8,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmst.core import weight_factor
 
@@ -18,11 +17,12 @@ from .batch import draw_subnet_batch, subnet_batch
 from .failures import LossCheck, PassInfo, explain_failure
 from .labels import BATCH, SUBNETS, labelled
 from .main_forward import MainCall, MainForward
+from .model_parts import find_stimulated_backbone, unwrapped
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
 from .run_checks import check_epochs, check_model, check_run, check_settings, check_step
 from .state_check import checked_state
-from .subnet_pass import find_stimulated_backbone, train_subnet
+from .subnet_pass import train_subnet
 from .summary import count_depth_cost, summarize
 
 __all__ = ['StimulativeHook']
@@ -136,7 +136,7 @@ class StimulativeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Checks that model, run and settings go together, and says what will happen."""
         check_step(runner)
-        self._model = _unwrapped(runner.model)
+        self._model = unwrapped(runner.model)
         self._backbone = find_stimulated_backbone(self._model)
         check_model(self._model, self._backbone)
         self._begin_iter = self.begin
@@ -318,10 +318,6 @@ class StimulativeHook(Hook):
             f'{every} from iteration {self._begin_iter}, weight {self.weight:g} '
             f'({self.weight_schedule}), norm statistics {self.norm}'
         )
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _description(info: PassInfo) -> list[tuple[str, float]]:

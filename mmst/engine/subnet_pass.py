@@ -9,59 +9,14 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmst.core import DepthSpace, Subnet, active_subnet, isolated_state
+from mmst.core import Subnet, active_subnet, isolated_state
 
 from .batch import SubnetBatch
 from .labels import BACKWARD, FORWARD, labelled
 from .random_state import private_random_state
 from .supervision import GroundTruthSupervision, LogitSupervision
 
-__all__ = ['find_stimulated_backbone', 'train_subnet']
-
-
-def find_stimulated_backbone(model: nn.Module) -> nn.Module:
-    """Finds the backbone that :func:`mmst.STBackbone` built: the module with a ``depth_space``.
-
-    Of a student and its teacher the student is meant, the one with trained parameters. If none has
-    any, it is the one beside trained parameters: subnets then train neck and heads.
-
-    Raises:
-        ValueError: There is none that is not a teacher's, or more than one.
-    """
-    found = {
-        name: module
-        for name, module in model.named_modules()
-        # Wrappers (torch.compile, LoRA) hand the attribute on, but do not have it.
-        if isinstance(vars(module).get('depth_space'), DepthSpace)
-    }
-    if not found:
-        raise ValueError(
-            'model must have a backbone built by mmst.STBackbone, got none in '
-            f"{type(model).__name__}. Set model.backbone.type='mmst.STBackbone' and "
-            "model.backbone.wraps='ResNet' (the type it had before)"
-        )
-    students = {name: module for name, module in found.items() if _is_trained(module)} or {
-        name: module
-        for name, module in found.items()
-        if _is_trained(model.get_submodule(name.rpartition('.')[0]))
-    }
-    if not students:
-        raise ValueError(
-            'model must have a backbone built by mmst.STBackbone in a part of it that is trained, '
-            f'got {", ".join(found)}, a teacher, beside which all is frozen. Let mmst.STBackbone '
-            'build the backbone of the student'
-        )
-    if len(students) > 1:
-        raise ValueError(
-            f'model must have one backbone built by mmst.STBackbone, got {len(students)}: '
-            f'{", ".join(students)}. Give all but the one whose subnets are to be trained the type '
-            'that they wrap'
-        )
-    return next(iter(students.values()))
-
-
-def _is_trained(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())
+__all__ = ['train_subnet']
 
 
 def train_subnet(

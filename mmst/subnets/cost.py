@@ -16,8 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.core import DepthCost, active_subnet, residual_stages
 from mmst.core.space import Subnet
-
-from .evaluation import find_backbone, inner_model
+from mmst.engine.model_parts import find_backbone, unwrapped
 
 __all__ = [
     'CostMeter',
@@ -81,7 +80,7 @@ class CostMeter:
     """
 
     def __init__(self, runner: Runner) -> None:
-        self.model = inner_model(runner).eval()
+        self.model = unwrapped(runner.model).eval()
         self.backbone = find_backbone(self.model)
         self.data = example_input(self.model, runner)
         self.flops, self.counted = count_flops(self.model, self.backbone, self.data)

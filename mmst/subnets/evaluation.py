@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce_params
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -18,14 +17,12 @@ from mmst.config.options import set_seed
 from mmst.config.traversal import type_name
 from mmst.core import active_subnet, recalibrate_norm, residual_stages
 from mmst.core.norm import learning_norm_layers
-from mmst.core.space import DepthSpace
+from mmst.engine.model_parts import find_backbone, unwrapped
 from mmst.engine.random_state import private_random_state
 
 __all__ = [
     'check_recalibrate',
     'default_recalibrate',
-    'find_backbone',
-    'inner_model',
     'parse_depths',
     'prepare_subnet_test',
     'recalibrated_subnet',
@@ -121,7 +118,7 @@ def recalibrated_subnet(
         ValueError: ``depths`` do not fit the backbone, or ``recalibrate`` is negative.
     """
     check_recalibrate(recalibrate)
-    model = inner_model(runner)
+    model = unwrapped(runner.model)
     if recalibrate is None:
         recalibrate = default_recalibrate(model, depths)
     backbone = find_backbone(model)
@@ -138,14 +135,6 @@ def recalibrated_subnet(
         yield model
 
 
-def inner_model(runner: Runner) -> nn.Module:
-    """Returns a runner's model without wrappers of distribution or test-time augmentation."""
-    model = runner.model
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
-
-
 def default_recalibrate(model: nn.Module, depths: tuple[int, ...]) -> int:
     """Returns from how many training batches a subnet's statistics are computed by default.
 
@@ -154,33 +143,6 @@ def default_recalibrate(model: nn.Module, depths: tuple[int, ...]) -> int:
     """
     full = tuple(len(stage) for stage in residual_stages(find_backbone(model)))
     return RECALIBRATION_BATCHES if depths != full and _has_live_norm(model) else 0
-
-
-def find_backbone(model: nn.Module) -> nn.Module:
-    """Returns the stimulated backbone, or the one of an upstream config.
-
-    Raises:
-        ValueError: There is none, or there are several, as with a student and its teacher: which of
-            them a test runs is up to the model.
-    """
-    modules = dict(model.named_modules())
-    stimulated = {
-        name: module
-        for name, module in modules.items()
-        if isinstance(vars(module).get('depth_space'), DepthSpace)
-    }
-    named = {name: module for name, module in modules.items() if name.split('.')[-1] == 'backbone'}
-    found = stimulated or {
-        name: module
-        for name, module in named.items()
-        if not any(name.startswith(f'{outer}.') for outer in named)
-    }
-    if len(found) != 1:
-        raise ValueError(
-            f'--depths needs a model with one backbone, got {type(model).__name__} with '
-            f'{", ".join(found) or "none"}'
-        )
-    return next(iter(found.values()))
 
 
 def _has_live_norm(model: nn.Module) -> bool:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from mmst.checkpoints import CONVERT_SCHEME, load_checkpoint, write_checkpoint
 from mmst.checkpoints.write import file_sha256, write_whole
+from mmst.engine.model_parts import unwrapped
 from mmst.version import __version__
 
 from .config import make_subnet_config
-from .evaluation import default_recalibrate, inner_model, recalibrated_subnet
+from .evaluation import default_recalibrate, recalibrated_subnet
 
 __all__ = ['ExportedSubnet', 'export_subnet', 'subnet_checkpoint']
 
@@ -64,7 +65,7 @@ def export_subnet(
     config, checkpoint = (file.with_name(f'{file.name}.{suffix}') for suffix in ('py', 'pth'))
     cfg = make_subnet_config(base, depths, checkpoint.name)
     if recalibrate is None:
-        recalibrate = default_recalibrate(inner_model(runner), depths)
+        recalibrate = default_recalibrate(unwrapped(runner.model), depths)
     with recalibrated_subnet(runner, depths, recalibrate) as whole:
         content = subnet_checkpoint(whole, cfg, runner.cfg.load_from, depths, recalibrate)
     model = _build(cfg, content['state_dict'])

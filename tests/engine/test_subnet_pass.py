@@ -9,8 +9,9 @@ from mmengine.optim import OptimWrapper
 
 from mmst.core import Subnet
 from mmst.engine.batch import SubnetBatch
+from mmst.engine.model_parts import find_stimulated_backbone
 from mmst.engine.random_state import private_random_state
-from mmst.engine.subnet_pass import find_stimulated_backbone, train_subnet
+from mmst.engine.subnet_pass import train_subnet
 from mmst.engine.supervision import GroundTruthSupervision
 
 FULL = Subnet((2, 2, 2, 2))

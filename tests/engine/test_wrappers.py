@@ -13,8 +13,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmst.core import DepthSpace, active_subnet
+from mmst.engine.model_parts import find_stimulated_backbone
 from mmst.engine.run_checks import check_inputs, check_model
-from mmst.engine.subnet_pass import find_stimulated_backbone
 
 CHANNELS = [8, 16, 32, 64]
 BACKBONE = {

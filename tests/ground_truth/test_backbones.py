@@ -14,7 +14,7 @@ from mmseg.utils import register_all_modules as register_mmseg
 from mmst.core import residual_stages
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
-from mmst.engine.subnet_pass import find_stimulated_backbone
+from mmst.engine.model_parts import find_stimulated_backbone
 
 HALF = RandomSmallerInput(0.5).smallest
 

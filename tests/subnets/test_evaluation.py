@@ -13,10 +13,10 @@ from torchvision.models import resnet18
 from torchvision.ops import FrozenBatchNorm2d
 
 from mmst.core import DepthSpace
+from mmst.engine.model_parts import find_backbone
 from mmst.subnets.evaluation import (
     check_recalibrate,
     default_recalibrate,
-    find_backbone,
     parse_depths,
     prepare_subnet_test,
     recalibrated_subnet,
