@@ -8,7 +8,7 @@ import gc
 import itertools
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,12 @@ PLAIN_AGAIN = 'plain again'
 """The same once more, to show how far two equal arms are apart."""
 
 
+Iteration = Callable[[], None]
+
+COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
+"""What a pass is there for: the rest of its time is overhead."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One way of training, to be compared with the others.
@@ -41,11 +47,6 @@ class Arm:
 
     name: str
     hook: StimulativeHook | None
-
-    @property
-    def is_active(self) -> bool:
-        """Whether subnets are trained."""
-        return self.hook is not None and self.hook.weight > 0
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class StepBenchmarkLoop(BaseLoop):
         self.warmup = warmup
         self.channels_last = channels_last
         self.arms = _build_arms(hook, num_subnets)
-        self.interval = self.arms[-1].hook.interval
+        self.interval = next(arm.hook.interval for arm in self.arms if arm.hook is not None)
         self.samples: list[StepSample] = []
         self.input_shapes: list[tuple[int, ...]] = []
         self._wanted_device = device
@@ -205,7 +206,7 @@ class StepBenchmarkLoop(BaseLoop):
             )
 
     @contextlib.contextmanager
-    def _iteration(self, arm: Arm, step: int) -> Iterator[Any]:
+    def _iteration(self, arm: Arm, step: int) -> Iterator[Iteration]:
         """Prepares what a training has at hand, and yields a function that trains an iteration."""
         runner = self.runner
         self.iter = step
@@ -226,9 +227,6 @@ class StepBenchmarkLoop(BaseLoop):
             yield iteration
 
 
-_COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
-
-
 def _sample(
     step: int, arm: str, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
 ) -> StepSample:
@@ -240,9 +238,7 @@ def _sample(
         resize_seconds=parts[labels.BATCH].seconds,
         resize_inputs_seconds=parts[labels.IMAGES].seconds,
         other_seconds=parts[labels.SUBNETS].host_seconds
-        - sum(
-            parts[label].host_seconds for label in (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
-        ),
+        - sum(parts[label].host_seconds for label in COMPUTATION),
         flops=cost.flops,
         peak_bytes=timing.cuda_bytes or cost.peak_bytes,
     )

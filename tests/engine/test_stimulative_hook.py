@@ -1,8 +1,11 @@
 """The hook in real runs of mmengine's Runner with mmdet's Faster R-CNN."""
 
 import copy
+import inspect
 import json
 import math
+import re
+from dataclasses import FrozenInstanceError
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from mmengine.registry import DefaultScope
 
 import mmst
 from mmst.core import Draw, depth_cost, sample_size
+from mmst.engine import HOOKS
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
@@ -235,6 +239,34 @@ def test_wrong_setting_is_refused(make_runner, hook_config, changes, message):
 def test_misspelt_setting_is_refused(make_runner, hook_config):
     with pytest.raises(TypeError, match="unexpected keyword argument 'loss_weight'"):
         make_runner(hook_config(loss_weight=1.0))
+
+
+def test_arguments_are_where_users_look_for_them():
+    """They come from a dataclass; signature and help are those of the hook."""
+    parameters = inspect.signature(mmst.StimulativeHook).parameters
+    assert {name: parameter.default for name, parameter in parameters.items()} == {
+        'supervision': inspect.Parameter.empty,
+        'inputs': None,
+        'num_subnets': 1,
+        'weight': 1.0,
+        'begin': 0,
+        'by_epoch': False,
+        'interval': 1,
+        'batch_fraction': 1.0,
+        'weight_schedule': 'constant',
+        'norm': 'isolated',
+        'on_nonfinite': 'stop',
+        'seed': None,
+    }
+    arguments = inspect.getdoc(mmst.StimulativeHook).split('Args:')[1].split('Raises:')[0]
+    documented = re.findall(r'^ {4}(\w+): ', arguments, re.MULTILINE)
+    assert documented == list(parameters)
+
+
+def test_settings_cannot_be_changed_after_they_were_checked(hook_config):
+    hook = HOOKS.build(hook_config())
+    with pytest.raises(FrozenInstanceError, match='weight'):
+        hook.weight = -1.0
 
 
 def test_backbone_without_space_is_refused_before_the_first_iteration(make_runner, detector_config):
