@@ -59,7 +59,8 @@ class Containers(Rule):
         return [stage for stage in stages if stage]
 
     def _is_block(self, child: nn.Module) -> bool:
-        return isinstance(child, Skip) or _is_of_kind(type(child), self.kind)
+        cls: type = type(child)
+        return isinstance(child, Skip) or _is_of_kind(cls, self.kind)
 
 
 @dataclass(frozen=True)

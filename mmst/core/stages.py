@@ -11,7 +11,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from torch import nn
@@ -54,7 +54,8 @@ class Block(NamedTuple):
     @property
     def module(self) -> nn.Module:
         """The block itself."""
-        return getattr(self.parent, self.name)
+        module: nn.Module = getattr(self.parent, self.name)
+        return module
 
 
 Stages = tuple[tuple[Block, ...], ...]
@@ -189,7 +190,8 @@ def residual_stages(backbone: nn.Module) -> Stages:
 def has_shortcut(block: nn.Module) -> bool | None:
     """Says whether an inverted residual block has a shortcut; None for any other module."""
     # Not getattr alone: torch takes a microsecond to find that a module has no such attribute.
-    names = _class_flags(type(block)).union(SHORTCUT_FLAGS.intersection(vars(block)))
+    cls: type = type(block)
+    names = _class_flags(cls).union(SHORTCUT_FLAGS.intersection(vars(block)))
     flags = [getattr(block, name, None) for name in names]
     if False in flags:
         return False
@@ -197,7 +199,7 @@ def has_shortcut(block: nn.Module) -> bool | None:
 
 
 @functools.cache
-def _class_flags(cls: type[nn.Module]) -> frozenset[str]:
+def _class_flags(cls: Any) -> frozenset[str]:
     """Names of the flags that a class may have a value of; any if it looks up attributes itself."""
     if cls.__getattr__ is not nn.Module.__getattr__:
         return SHORTCUT_FLAGS

@@ -71,12 +71,13 @@ def isolated_state(model: nn.Module, *, norm: bool = True) -> Iterator[None]:
         norm: Whether this holds for the running statistics of norm layers, too.
     """
     modules = _all_modules(model)
-    names = _buffer_names(modules)
+    buffers = [module._buffers for module in modules]
+    names = list(map(tuple, buffers))
     with preserved(_places(modules)), isolated_layers(modules) if norm else nullcontext():
         try:
             yield
         finally:
-            if _buffer_names(modules) != names:
+            if list(map(tuple, buffers)) != names:
                 for module, own in zip(modules, names, strict=True):
                     _reset_buffers(module, own)
 
@@ -95,10 +96,6 @@ def _all_modules(model: nn.Module) -> list[nn.Module]:
                 seen.add(child)
                 modules.append(child)
     return modules
-
-
-def _buffer_names(modules: list[nn.Module]) -> list[tuple[str, ...]]:
-    return [tuple(module._buffers) for module in modules]
 
 
 def _reset_buffers(module: nn.Module, names: tuple[str, ...]) -> None:

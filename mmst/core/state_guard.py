@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from .state import dotted_name, registered_state
 
-__all__ = ['StateRecord', 'record_state']
+__all__ = ['StateRecord', 'record_state', 'record_value']
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_NESTED = 8
+"""More objects than data samples have inside each other."""
 _TORCH = frozenset(vars(nn.Module()))
 """Attributes that every module has: parameters, buffers, hooks, mode."""
 
@@ -66,6 +68,14 @@ def record_state(model: nn.Module) -> StateRecord:
                 values[module_name] = digest
     parameters = {name: _moments(value) for name, value in model.named_parameters()}
     return StateRecord(attributes, parameters)
+
+
+def record_value(value: Any) -> Any:
+    """Records a value for a comparison: an object or dict as a dict by name, a sequence as a list.
+
+    All that it holds is read, so this too is meant for one iteration of a run.
+    """
+    return _digest(value, (), _NESTED)
 
 
 def _digest(value: Any, without: Container[str] = (), depth: int = 2) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmst.core import Draw, sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 from mmst.ground_truth.elements import copy_value
-from mmst.ground_truth.task import ImageResize, Task, task_of
+from mmst.ground_truth.task import ImageResize, Task, find_task, task_of
 
 from .inputs import RandomSmallerInput
 from .labels import IMAGES, labelled
@@ -25,9 +25,10 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class SubnetBatch:
-    """A batch for one subnet pass, sharing no ground truth with the main network's.
+    """A batch for one subnet pass.
 
-    Lists and dicts of the metainfo are shared.
+    It shares no ground truth with the main network's that a model changes. Lists and dicts of the
+    metainfo are shared, and all data samples of classifiers.
 
     Args:
         inputs: Images of shape (B, C, H, W).
@@ -105,13 +106,13 @@ def subnet_batch(
         inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
     if list_sizes is None:
         main_hw = (inputs.shape[-2], inputs.shape[-1])
-        return SubnetBatch(inputs, copy_value(data_samples), main_hw, images)
+        return SubnetBatch(inputs, _copy_samples(data_samples), main_hw, images)
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
     sizes = list_sizes(main_hw)
     if all(size_hw == main_hw for size_hw in sizes):
-        return SubnetBatch(inputs, copy_value(data_samples), main_hw, images, from_hws)
+        return SubnetBatch(inputs, task.copy_samples(data_samples), main_hw, images, from_hws)
     ratios = [min(size_hw) / min(main_hw) for size_hw in sizes]
     inputs, resizes = _resize_images(model, task, inputs, from_hws, ratios)
     return SubnetBatch(
@@ -121,6 +122,13 @@ def subnet_batch(
         images,
         [resize.to_hw for resize in resizes],
     )
+
+
+def _copy_samples(data_samples: Sequence[BaseDataElement]) -> Sequence[BaseDataElement]:
+    """Copies data samples, perhaps of a library that nothing is known about."""
+    known = isinstance(data_samples, Sequence) and data_samples
+    task = find_task(data_samples[0]) if known else None
+    return copy_value(data_samples) if task is None else task.copy_samples(data_samples)
 
 
 def _resize_images(

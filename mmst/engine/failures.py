@@ -49,11 +49,11 @@ class LossCheck:
             loss: The loss to be minimised, a scalar.
             values: Its parts, for the message.
         """
-        finite = torch.isfinite(loss.detach())
         if not self._skip:
             detached = {name: value.detach() for name, value in values.items()}
-            self._unread.append((str(subnet_pass), finite, detached))
+            self._unread.append((str(subnet_pass), loss.detach(), detached))
             return True
+        finite = torch.isfinite(loss.detach())
         is_finite_here = bool(finite)
         finite = finite.int()
         all_reduce(finite, 'min')
@@ -73,13 +73,13 @@ class LossCheck:
         unread, self._unread = self._unread, []
         if not unread:
             return
-        finite = torch.stack([finite for _, finite, _ in unread]).all().int()
+        finite = torch.stack([loss for _, loss, _ in unread]).isfinite().all().int()
         all_reduce(finite, 'min')  # gradients are averaged: what is lost on one rank is on all
         if finite:
             self._left_out = 0
             return
         message = next(
-            (_not_finite(text, values) for text, finite, values in unread if not finite),
+            (_not_finite(text, values) for text, loss, values in unread if not loss.isfinite()),
             _not_finite_elsewhere(unread[0][0]),
         )
         scaler = getattr(self._optim_wrapper, 'loss_scaler', None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from mmengine.logging import MessageHub
 from torch import Tensor
@@ -23,20 +23,21 @@ PREFIX = 'train/subnet/'
 
 @dataclass
 class PassScalars:
-    """Adds up the values of an iteration's passes.
+    """Collects the values of an iteration's passes.
 
     Args:
         counts: Passes so far in this run that were ``'skipped'``, or whose size was one of
             ``'size_fallbacks'``. Goes on counting.
         cost: FLOPs of the backbone, None if they could not be counted.
         inputs: Rule of the passes' input size.
+        others: Further scalars of the iteration.
     """
 
     counts: Counter[str]
     cost: DepthCost | None
     inputs: RandomSmallerInput | None
-    _sums: dict[str, Any] = field(default_factory=dict, init=False)
-    _trained: int = field(default=0, init=False)
+    others: Mapping[str, float]
+    _values: dict[str, list[Tensor | float]] = field(default_factory=dict, init=False)
     _cost_sum: float = field(default=0.0, init=False)
 
     def add(self, subnet_pass: SubnetPass, main: MainCall) -> None:
@@ -51,18 +52,21 @@ class PassScalars:
         description = {f'depth_{stage}': float(depth) for stage, depth in depths}
         size = float(min(batch.image_hw))
         for name, value in (*values.items(), ('size', size), *description.items()):
-            self._sums[name] = self._sums.get(name, 0) + value
-        self._trained += 1
+            self._values.setdefault(name, []).append(value)
         if self.cost is not None:
             ratio = self.cost.ratio(subnet_pass.subnet)
             self._cost_sum += ratio * _pixels(batch.inputs) / _pixels(main.inputs)
 
-    def published(self, **others: float) -> dict[str, Tensor | float]:
-        """Returns means over the passes, their cost, other values and the counts, by name."""
-        scalars = {name: value / self._trained for name, value in self._sums.items()}
-        if self.cost is not None:
-            scalars['cost'] = self._cost_sum
-        return {**scalars, **others, **{name: float(n) for name, n in self.counts.items()}}
+    def read(self) -> dict[str, float]:
+        """Returns means over the passes, their cost, the other scalars and the counts, by name.
+
+        The host waits for the device.
+        """
+        means = {
+            name: sum(map(float, values)) / len(values) for name, values in self._values.items()
+        }
+        cost = {} if self.cost is None else {'cost': self._cost_sum}
+        return {**means, **cost, **self.others, **{n: float(c) for n, c in self.counts.items()}}
 
 
 def published_counts(hub: MessageHub) -> dict[str, int]:

@@ -42,17 +42,20 @@ def private_random_state(key: str, device: torch.device) -> Iterator[None]:
         device: The device that is computed on; the generator of a CUDA device is covered too.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    devices = [device] if device.type == 'cuda' else []
+    # Not torch.random.fork_rng and torch.manual_seed, which take time even without a GPU.
+    generators = [torch.default_generator]
+    if device.type == 'cuda':
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    torch_states = [generator.get_state() for generator in generators]
     try:
-        with torch.random.fork_rng(devices=devices):
-            seed = _seed_python(key)
-            # Not torch.manual_seed: without a GPU it takes most of the time of a pass's set-up.
-            torch.default_generator.manual_seed(seed)
-            if devices:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
-            yield
+        seed = _seed_python(key)
+        for generator in generators:
+            generator.manual_seed(seed)
+        yield
     finally:
+        for generator, state in zip(generators, torch_states, strict=True):
+            generator.set_state(state)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import Tensor
 
 from mmst.core import DepthSpace, Draw
 
@@ -82,7 +81,7 @@ class StimulativeHook(StimulativeSettings, Hook):
         self._resumed: Mapping[str, str] | None = None
         self._counts = self._no_counts()
         self._step_handle: Any = None
-        self._scalars: dict[str, Tensor | float] = {}
+        self._scalars: PassScalars | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Checks that model, run and settings go together, and says what will happen."""
@@ -128,7 +127,7 @@ class StimulativeHook(StimulativeSettings, Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Arms the model's forward for this iteration."""
-        self._scalars = {}
+        self._scalars = None
         self._losses.forget()
         weight = self._schedule.weight_at(runner.iter)
         if weight > 0 or not self._batch_is_checked:
@@ -151,7 +150,7 @@ class StimulativeHook(StimulativeSettings, Hook):
         """
         self._forward.check_called(runner.iter)
         self._losses.read()
-        for name, value in self._scalars.items():
+        for name, value in (self._scalars.read() if self._scalars else {}).items():
             runner.message_hub.update_scalar(PREFIX + name, value)
 
     def after_train(self, runner: Runner) -> None:
@@ -180,12 +179,12 @@ class StimulativeHook(StimulativeSettings, Hook):
 
     def _train_subnets(self, step: int, weight: float, main: MainCall) -> None:
         """Adds the gradients of weight times the sum of K subnets' losses."""
-        scalars = PassScalars(self._counts, self._cost, self.input_rule)
+        others = {} if self.weight_schedule == 'constant' else {'weight': weight}
+        scalars = PassScalars(self._counts, self._cost, self.input_rule, others)
         for index in range(self.num_subnets):
             draw = Draw(self._seed, step, index)
             scalars.add(self._trainer.train(draw, main, weight), main)
-        others = {} if self.weight_schedule == 'constant' else {'weight': weight}
-        self._scalars = scalars.published(**others)
+        self._scalars = scalars
 
     def _watch_steps(self, runner: Runner) -> None:
         """Lets losses be read once the optimiser is about to step, when all work is queued."""

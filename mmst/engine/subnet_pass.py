@@ -21,7 +21,7 @@ from .inputs import RandomSmallerInput
 from .labels import BACKWARD, BATCH, FORWARD, labelled
 from .main_forward import MainCall
 from .random_state import private_random_state
-from .state_check import checked_state
+from .state_check import checked_pass
 from .supervision import GroundTruthSupervision, LogitSupervision
 
 __all__ = ['SubnetPass', 'SubnetTrainer']
@@ -83,7 +83,7 @@ class SubnetTrainer:
     batch_fraction: float = 1.0
     isolate_norm: bool = True
     check: LossCheck | None = None
-    _state_is_checked: bool = field(default=False, init=False)
+    _is_checked: bool = field(default=False, init=False)
 
     def train(self, draw: Draw, main: MainCall, weight: float) -> SubnetPass:
         """Draws a subnet and its batch, and runs its pass.
@@ -96,8 +96,8 @@ class SubnetTrainer:
         space = cast(DepthSpace, self.backbone.depth_space)
         subnet_pass = SubnetPass(draw, space.sample(**vars(draw)))
         # The first pass of a run shows what passes would leave behind.
-        state = nullcontext() if self._state_is_checked else checked_state(self.model)
-        with explain_failure(subnet_pass), state:
+        first = nullcontext() if self._is_checked else checked_pass(self.model, main.data_samples)
+        with explain_failure(subnet_pass), first:
             with labelled(BATCH):
                 batch = draw_subnet_batch(
                     self.model,
@@ -108,7 +108,7 @@ class SubnetTrainer:
                     batch_fraction=self.batch_fraction,
                 )
             self.run(subnet_pass, batch, weight, main.logits_of(batch.images))
-        self._state_is_checked = True
+        self._is_checked = True
         return subnet_pass
 
     def run(
@@ -145,7 +145,8 @@ class SubnetTrainer:
             # Inside active_subnet: activation checkpointing runs the forward again.
             with labelled(BACKWARD), torch.autocast(device.type, enabled=False):
                 _scale(weight * loss, self.optim_wrapper).backward()
-        subnet_pass.values = {name: value.detach() for name, value in values.items()}
+                subnet_pass.values = {name: value.detach() for name, value in values.items()}
+                del loss, values  # with them goes the graph
 
 
 def _scale(loss: Tensor, optim_wrapper: OptimWrapper) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.model import BaseModel
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from .task import ImageResize, Task, register_ground_truth, register_task
+from .task import ImageResize, Task, find_field, register_ground_truth, register_task
 
-__all__ = ['ClassificationTask', 'copy_labels']
+__all__ = ['ClassificationTask', 'share_labels']
 
 Size = tuple[int, int]
 
@@ -18,6 +20,11 @@ class ClassificationTask(Task):
     """Images fill the batch; padding between images of different sizes is resized with them.
 
     ``img_shape`` says nothing about it: transforms of torchvision do not keep it up to date.
+
+    Subnets see the main network's data samples themselves: labels have no size, and mmpretrain's
+    heads gather them into new tensors and read no metainfo. Copies of 128 samples would take as
+    long as all else that a pass does besides computing. If a sample has any other field, or
+    something else is registered for one, the samples are copied.
     """
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
@@ -29,11 +36,33 @@ class ClassificationTask(Task):
         divisor = self.pad_divisor(model)
         return divisor, divisor
 
+    def copy_samples(self, data_samples: Sequence[DataSample]) -> Sequence[DataSample]:
+        """See :meth:`Task.copy_samples`."""
+        return data_samples if _are_shared(data_samples) else super().copy_samples(data_samples)
+
+    def resize_samples(
+        self,
+        model: BaseModel,
+        data_samples: Sequence[DataSample],
+        resizes: Sequence[ImageResize],
+    ) -> Sequence[DataSample]:
+        """See :meth:`Task.resize_samples`."""
+        if _are_shared(data_samples):
+            return data_samples
+        return super().resize_samples(model, data_samples, resizes)
+
 
 @register_ground_truth(DataSample, 'gt_label', 'gt_score')
-def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
-    """Copies the labels of an image, of shape (n,), or its scores, of shape (number of classes,).
+def share_labels(labels: Tensor, resize: ImageResize) -> Tensor:
+    """Returns labels of an image, of shape (n,), or scores (number of classes,), themselves.
 
     Scores may be soft: mixed by a batch augmentation, which the smaller images went through too.
     """
-    return labels.clone()
+    return labels
+
+
+def _are_shared(data_samples: Sequence[DataSample]) -> bool:
+    """Whether data samples hold nothing but shared labels."""
+    names = set().union(*(sample._data_fields for sample in data_samples))
+    types = set(map(type, data_samples))
+    return all(find_field(cls, name) is share_labels for cls in types for name in names)

@@ -22,12 +22,14 @@ from torch import Tensor, nn
 
 from mmst.core.resize import stack_size
 
-from .elements import map_fields, metainfo_of
+from .elements import copy_value, map_fields, metainfo_of
 
 __all__ = [
     'ImageResize',
     'Task',
     'field_resizer',
+    'find_field',
+    'find_task',
     'pad_like',
     'register_ground_truth',
     'register_task',
@@ -106,7 +108,7 @@ def register_ground_truth(
     def register(resizer: FieldResizer) -> FieldResizer:
         for path in paths:
             _fields[sample_type, path] = resizer
-        _find_field.cache_clear()
+        find_field.cache_clear()
         return resizer
 
     return register
@@ -197,15 +199,22 @@ class Task:
             result['scale_factor'] = _scaled(metainfo['scale_factor'], resize.factor_xy)
         return result
 
+    def copy_samples(self, data_samples: Sequence[BaseDataElement]) -> Sequence[BaseDataElement]:
+        """Returns B data samples for a subnet at full size, copies of the main network's.
+
+        Overridden where no model changes them.
+        """
+        return copy_value(data_samples)
+
     def resize_samples(
         self,
         model: BaseModel,
         data_samples: Sequence[BaseDataElement],
         resizes: Sequence[ImageResize],
-    ) -> list[BaseDataElement]:
+    ) -> Sequence[BaseDataElement]:
         """Returns copies of B data samples that fit the B resized images.
 
-        Overridden where a field cannot follow the resize by itself.
+        Overridden where a field cannot follow the resize by itself, or where none has to.
 
         Raises:
             ValueError: No function is registered for a field of a sample.
@@ -247,7 +256,7 @@ def field_resizer(
     """
 
     def resize_field(name: str, value: Any) -> Any:
-        resizer = _find_field(sample_type, path + name)
+        resizer = find_field(sample_type, path + name)
         if resizer is not None:
             return resizer(value, resize)
         if isinstance(value, BaseDataElement):
@@ -264,7 +273,8 @@ def field_resizer(
 
 
 @functools.cache
-def _find_field(sample_type: type, path: str) -> FieldResizer | None:
+def find_field(sample_type: type, path: str) -> FieldResizer | None:
+    """Finds the function that is registered for a field of a class of data samples."""
     return next((_fields[cls, path] for cls in sample_type.__mro__ if (cls, path) in _fields), None)
 
 
@@ -283,18 +293,26 @@ def register_task_module(package: str, module: str) -> None:
     _task_modules[package] = module
 
 
-def task_of(sample: object) -> Task:
-    """Finds the task of a data sample.
-
-    Raises:
-        TypeError: No task is registered for its class.
-    """
+def find_task(sample: object) -> Task | None:
+    """Finds the task of a data sample, None if none is registered for its class."""
     for cls in type(sample).__mro__:
         module = _task_modules.get(cls.__module__.partition('.')[0])
         if module is not None:
             importlib.import_module(module)
         if cls in _tasks:
             return _tasks[cls]
+    return None
+
+
+def task_of(sample: object) -> Task:
+    """Finds the task of a data sample.
+
+    Raises:
+        TypeError: No task is registered for its class.
+    """
+    task = find_task(sample)
+    if task is not None:
+        return task
     raise TypeError(
         'data_samples must be of a library whose ground truth mmst can resize '
         f'({", ".join(sorted(_task_modules))}), got {type(sample).__module__}.'

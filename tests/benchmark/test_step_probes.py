@@ -4,6 +4,7 @@ import time
 
 import torch
 from torch import nn
+from torch.autograd.profiler import profile
 
 from mmst.benchmark.step_probes import LabelClock, count_cost, peak_allocated, time_call
 from mmst.engine.labels import labelled, watched_by
@@ -65,6 +66,12 @@ def test_labelled_blocks_are_timed_while_a_clock_watches():
     assert 0.02 <= times['inner'].seconds <= times['outer'].seconds - 0.01 < 1
     assert 0 < times['inner'].host_seconds < times['outer'].host_seconds < 0.02
     assert clock.take() == {}
+
+
+def test_labels_are_in_the_profile():
+    with profile() as profiler, labelled('outer'), labelled('inner'):
+        pass
+    assert {'outer', 'inner'} <= {event.name for event in profiler.function_events}
 
 
 def test_time_is_that_of_the_call():

@@ -165,6 +165,30 @@ def test_unregistered_state_is_reported_once(make_classifier_runner, hook_config
 
 
 @MODELS.register_module(force=True)
+class Flipping(ToyClassifier):
+    """Changes what copies of data samples share with them: lists in the metainfo."""
+
+    def _run_forward(self, data, mode):
+        data['data_samples'][0].set_metainfo({'flips': []})
+        return super()._run_forward(data, mode)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        data_samples[0].flips.append('horizontal')
+        return super().forward(inputs, data_samples, mode)
+
+
+def test_model_that_changes_the_main_networks_samples_is_refused(
+    make_classifier_runner, hook_config, hook
+):
+    runner = make_classifier_runner(hook_config(**hook), max_iters=2, kind='Flipping')
+    with pytest.raises(
+        ValueError, match=r"main network's data_samples.*Flipping, which changes flips\. Let"
+    ):
+        runner.train()
+    assert runner.iter == 0
+
+
+@MODELS.register_module(force=True)
 class Averaging(ToyClassifier):
     """Moves parameters in its forward, as models with a momentum encoder."""
 

@@ -9,11 +9,17 @@ import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmpretrain.models import ClsHead, MultiLabelClsHead
+from mmpretrain.registry import MODELS as PRETRAIN_MODELS
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 from mmpretrain.utils import register_all_modules
 
+from mmst.core.state_guard import record_value
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
+from mmst.engine.state_check import checked_pass
+from mmst.ground_truth import register_ground_truth, task
+from mmst.ground_truth.classification import share_labels
 
 HALF = RandomSmallerInput(0.5).smallest_sizes
 MEAN = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
@@ -81,12 +87,9 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(make_classifier, 
     native = pipeline_batch(model, infos, (48, 32))
     assert small.inputs.shape[-2:] == (32, 48 if divisor == 1 else 64)
     torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
-    for sample, ours, theirs in zip(
-        main['data_samples'], small.data_samples, native['data_samples'], strict=True
-    ):
+    assert small.data_samples is main['data_samples']
+    for ours, theirs in zip(small.data_samples, native['data_samples'], strict=True):
         assert ours.gt_label.tolist() == theirs.gt_label.tolist()
-        assert ours.gt_label.data_ptr() != sample.gt_label.data_ptr()
-        assert ours.metainfo == theirs.metainfo
     assert [len(sample.gt_label) for sample in small.data_samples] == [1, 2, 1]
 
 
@@ -102,10 +105,143 @@ def test_mixed_images_and_their_soft_scores_are_not_mixed_again(make_classifier,
     assert np.random.get_state()[1].tolist() == state[1]
     expected = torch.nn.functional.interpolate(main['inputs'], size=(32, 48), mode='bilinear')
     torch.testing.assert_close(small.inputs, expected)
-    for sample, ours in zip(main['data_samples'], small.data_samples, strict=True):
-        assert torch.equal(ours.gt_score, sample.gt_score)
-        assert ours.gt_score.data_ptr() != sample.gt_score.data_ptr()
+    assert small.data_samples is main['data_samples']
     assert any(0 < sample.gt_score.max() < 1 for sample in small.data_samples)
+
+
+@pytest.fixture
+def own_rules(monkeypatch):
+    """Lets a test register rules for fields, which are forgotten afterwards."""
+    monkeypatch.setattr('mmst.ground_truth.task._fields', dict(task._fields))
+    yield
+    task.find_field.cache_clear()
+
+
+@pytest.mark.parametrize('list_sizes', [HALF, None, lambda size_hw: [size_hw]])
+def test_samples_with_fields_of_their_own_are_copied(make_classifier, infos, own_rules, list_sizes):
+    model = make_classifier()
+    main = pipeline_batch(model, infos, (96, 64))
+    assert subnet_batch(model, **main, list_sizes=list_sizes).data_samples is main['data_samples']
+    register_ground_truth(DataSample, 'points')(lambda points, resize: points * resize.ratio)
+    main['data_samples'][1].set_field(torch.ones(3, 2), 'points')
+    small = subnet_batch(model, **main, list_sizes=list_sizes)
+    native = pipeline_batch(model, infos, (48, 32) if list_sizes is HALF else (96, 64))
+    for sample, ours, theirs in zip(
+        main['data_samples'], small.data_samples, native['data_samples'], strict=True
+    ):
+        assert ours is not sample
+        assert ours.gt_label.tolist() == sample.gt_label.tolist()
+        assert ours.metainfo == theirs.metainfo
+    assert small.data_samples[1].points.max() == (0.5 if list_sizes is HALF else 1)
+
+
+def test_head_that_changes_labels_is_refused_until_they_are_copied(
+    make_classifier, infos, own_rules
+):
+    model = make_classifier()
+    main = pipeline_batch(model, [{**info, 'gt_label': 0} for info in infos], (96, 64))
+
+    def changing_pass():
+        with checked_pass(model, main['data_samples']):
+            for sample in subnet_batch(model, **main, list_sizes=HALF).data_samples:
+                sample.gt_label += 1
+                sample.set_pred_score(torch.ones(5))
+
+    register_ground_truth(DataSample, 'gt_label')(lambda labels, resize: labels.clone())
+    changing_pass()
+    assert [sample.gt_label.item() for sample in main['data_samples']] == [0, 0, 0]
+    register_ground_truth(DataSample, 'gt_label')(share_labels)
+    with pytest.raises(
+        ValueError, match=r'ImageClassifier, which changes .*gt_label, .*pred_score'
+    ):
+        changing_pass()
+
+
+LINEAR = {'num_classes': 5, 'in_channels': 6, 'topk': (1,)}
+MULTI = {'num_classes': 5, 'in_channels': 6}
+ROWS = (2, 6)
+HEADS = {
+    'ArcFaceClsHead': (MULTI, ROWS),
+    'CSRAClsHead': ({**MULTI, 'num_heads': 2, 'lam': 0.1}, (2, 6, 4, 4)),
+    'ClsHead': ({}, (2, 5)),
+    'ConformerHead': ({'num_classes': 5, 'in_channels': [6, 6]}, [ROWS, ROWS]),
+    'DeiTClsHead': (LINEAR, [ROWS, ROWS]),
+    'EfficientFormerClsHead': ({**LINEAR, 'distillation': False}, ROWS),
+    'LeViTClsHead': ({**LINEAR, 'distillation': False}, ROWS),
+    'LinearClsHead': (LINEAR, ROWS),
+    'MultiLabelClsHead': ({}, (2, 5)),
+    'MultiLabelLinearClsHead': (MULTI, ROWS),
+    'StackedLinearClsHead': ({**LINEAR, 'mid_channels': [8]}, ROWS),
+    'VigClsHead': ({**LINEAR, 'hidden_dim': 8}, ROWS),
+    'VisionTransformerClsHead': (LINEAR, ROWS),
+}
+"""Heads of mmpretrain that read labels of images: settings, and shapes of the last features."""
+LOSSES = {
+    'AsymmetricLoss': {},
+    'CrossEntropyLoss': {},
+    'FocalLoss': {},
+    'LabelSmoothLoss': {'label_smooth_val': 0.1, 'num_classes': 5},
+    'SeesawLoss': {'num_classes': 5},
+}
+"""Losses of mmpretrain for them, with settings."""
+OTHER_LOSSES = {
+    'CAELoss',
+    'CosineSimilarityLoss',
+    'CrossCorrelationLoss',
+    'PixelReconstructionLoss',
+    'SwAVLoss',
+}
+"""Those that compare images or features."""
+
+
+def registered(package, parents=object):
+    """Names of the registered classes in a package of mmpretrain."""
+    classes = PRETRAIN_MODELS.module_dict.items()
+    return {
+        name
+        for name, cls in classes
+        if cls.__module__.startswith(f'mmpretrain.models.{package}.') and issubclass(cls, parents)
+    }
+
+
+def samples_with(scores, labels):
+    """Two samples with one label each, or a head of several labels with two, perhaps soft."""
+    samples = []
+    for label in labels:
+        sample = DataSample(metainfo={'img_shape': (8, 8), 'num_classes': 5}).set_gt_label(label)
+        samples.append(sample.set_gt_score(torch.rand(5).softmax(0)) if scores else sample)
+    return samples
+
+
+@pytest.mark.parametrize('scores', [False, True])
+@pytest.mark.parametrize(
+    ('head', 'loss'),
+    [*((head, None) for head in HEADS), *(('LinearClsHead', loss) for loss in LOSSES)],
+)
+def test_no_head_or_loss_changes_the_samples(head, loss, scores):
+    """So subnets see those of the main network."""
+    if scores and loss == 'SeesawLoss':
+        pytest.skip('takes no soft labels')
+    settings, shapes = HEADS[head]
+    model = PRETRAIN_MODELS.build(
+        {'type': head, **settings, **({'loss': {'type': loss, **LOSSES[loss]}} if loss else {})}
+    ).train()
+    model.cal_acc = not scores  # soft labels have none
+    several = head in ('MultiLabelClsHead', 'MultiLabelLinearClsHead', 'CSRAClsHead')
+    samples = samples_with(scores, [[1, 4], 3] if several else [1, 3])
+    fields = [dict(sample.items()) for sample in samples]
+    before = record_value(samples)
+    last = [torch.randn(s) for s in shapes] if isinstance(shapes, list) else torch.randn(shapes)
+    losses = model.loss((last,), samples)
+    assert losses['loss'] > 0
+    assert before and record_value(samples) == before
+    for sample, values in zip(samples, fields, strict=True):
+        assert all(sample.get(name) is value for name, value in values.items())
+
+
+def test_every_head_and_loss_for_labels_was_tried():
+    assert registered('heads', (ClsHead, MultiLabelClsHead)) == set(HEADS)
+    assert registered('losses') == set(LOSSES) | OTHER_LOSSES
 
 
 def test_images_of_different_sizes_are_padded_before_they_are_resized(make_classifier, infos):
