@@ -1,4 +1,4 @@
-"""What an installation promises: few requirements, complete pins, nothing of ours ignored."""
+"""Promises of an installation: few requirements, complete pins, no ignored file of ours."""
 
 import re
 import shutil

@@ -4,76 +4,7 @@ python tools/benchmark.py run tools/experiments/grocery.yaml --data-root DATA/gr
 python tools/benchmark.py table docs/results.md tools/experiments/*.yaml
 """
 
-from __future__ import annotations
-
-import argparse
-import sys
-from pathlib import Path
-
-from mmst import benchmark
-
-RESULTS = Path('docs/results')
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest='command', required=True)
-    run = commands.add_parser('run', help='train and test all cells that are not finished')
-    run.add_argument('grid', help='YAML file')
-    run.add_argument('--data-root', help='folder with the same layout as the data of the configs')
-    run.add_argument(
-        '--results', type=Path, default=RESULTS, help='folder of the results (default: %(default)s)'
-    )
-    run.add_argument(
-        '--work-dirs',
-        type=Path,
-        default=Path('work_dirs'),
-        help='folder of logs and checkpoints (default: %(default)s)',
-    )
-    run.add_argument('--arms', nargs='+', metavar='ARM', help='default: all')
-    run.add_argument('--seeds', nargs='+', type=int, metavar='N', help="default: the grid's")
-    run.add_argument('--jobs', type=int, default=1, metavar='N', help='cells at the same time')
-    table = commands.add_parser('table', help='write the tables of results into a page')
-    table.add_argument('page', type=Path, help='Markdown file with the marks of the tables')
-    table.add_argument('grids', nargs='+', help='YAML files')
-    table.add_argument('--results', type=Path, default=RESULTS)
-    return parser.parse_args()
-
-
-def run(args: argparse.Namespace) -> str | None:
-    """Returns what went wrong in the end."""
-    grid = benchmark.load_grid(args.grid)
-    arms, seeds = benchmark.chosen(grid, args.arms, args.seeds)
-    runner = benchmark.CellRunner(
-        results=args.results / grid.name,
-        work_dirs=args.work_dirs / grid.name,
-        tools=Path(__file__).parent,
-        data_root=args.data_root,
-        metric=grid.metric,
-        say=lambda line: print(line, flush=True),
-    )
-    failed = benchmark.run_cells(runner, benchmark.make_cells(grid, arms, seeds), args.jobs)
-    return f'failed: {", ".join(cell.name for cell in failed)}' if failed else None
-
-
-def table(args: argparse.Namespace) -> None:
-    text = args.page.read_text()
-    for file in args.grids:
-        grid = benchmark.load_grid(file)
-        results = benchmark.read_results(grid, args.results / grid.name)
-        text = benchmark.replace_results(text, grid, results)
-        benchmark.plot_results(grid, results, args.results / f'{grid.name}.png')
-    args.page.write_text(text)
-
-
-def main() -> None:
-    args = parse_args()
-    try:
-        problem = run(args) if args.command == 'run' else table(args)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
-    sys.exit(problem)
-
+from mmst.cli.benchmark import main
 
 if __name__ == '__main__':
     main()

@@ -1,4 +1,4 @@
-"""Trains a small detector on generated images with stimulative training, and shows what came out.
+"""Trains a small detector on generated images with stimulative training, and shows the result.
 
 python tools/demo.py
 
@@ -8,111 +8,7 @@ or interrupted, are removed first. `--report` draws and prints a finished demo a
 training.
 """
 
-from __future__ import annotations
-
-import argparse
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
-from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
-
-import mmst  # noqa: F401  registers the config's modules and what checkpoints may hold
-from mmst.analysis.curves import plot_losses, read_scalars
-from mmst.analysis.detections import detect, draw_detections
-
-REPO = Path(__file__).resolve().parent.parent
-MARKER = 'demo.json'  # tells a work dir that the demo made, and may empty, from any other
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--config', type=Path, default=REPO / 'configs/faster_rcnn_r50_st.py')
-    parser.add_argument('--work-dir', type=Path, default=REPO / 'work_dirs/demo')
-    parser.add_argument(
-        '--max-iters', type=int, metavar='N', help='length of the training; default: that of --mini'
-    )
-    parser.add_argument(
-        '--report', action='store_true', help='no training: draw and print a finished demo again'
-    )
-    return parser.parse_args()
-
-
-def start_afresh(work_dir: Path, command: list[str]) -> None:
-    """Empties a work dir of an earlier demo and marks it as the demo's."""
-    marker = work_dir / MARKER
-    if work_dir.exists() and any(work_dir.iterdir()) and not marker.exists():
-        raise FileExistsError(
-            f'{work_dir} holds files that the demo did not make and will not remove; choose '
-            'another --work-dir'
-        )
-    shutil.rmtree(work_dir, ignore_errors=True)
-    work_dir.mkdir(parents=True)
-    marker.write_text(json.dumps({'command': command, 'finished': False}, indent=2))
-
-
-def train(args: argparse.Namespace) -> None:
-    """Runs the training script; marks the work dir as finished when it is."""
-    command = [sys.executable, str(REPO / 'tools/train.py'), str(args.config), '--mini']
-    command += ['--seed', '0', '--work-dir', str(args.work_dir)]
-    if args.max_iters is not None:
-        command += ['--max-iters', str(args.max_iters)]
-    start_afresh(args.work_dir, command)
-    print('running', *command, flush=True)
-    status = subprocess.run(command, cwd=REPO).returncode
-    if status != 0:
-        raise RuntimeError(
-            f'the training ended with exit status {status}; its messages are above, its log is in '
-            f'{args.work_dir}'
-        )
-    (args.work_dir / MARKER).write_text(
-        json.dumps({'command': command, 'finished': True}, indent=2)
-    )
-
-
-def report(work_dir: Path, config_name: str) -> None:
-    """Draws the pictures of a finished demo, and prints where everything is."""
-    marker = work_dir / MARKER
-    if not marker.exists() or not json.loads(marker.read_text())['finished']:
-        raise FileNotFoundError(f'{work_dir} holds no finished demo; run it without --report')
-    scalars = read_scalars(work_dir)
-    curves, pictures = work_dir / 'loss_curves.png', work_dir / 'detections.png'
-    plot_losses(scalars, curves)
-    checkpoint = find_latest_checkpoint(str(work_dir))
-    cfg = Config.fromfile(work_dir / config_name)
-    draw_detections(detect(cfg, checkpoint, num_images=6), pictures)
-    print(f'checkpoint      {checkpoint}')
-    print(f'log             {next(work_dir.glob("*/*.log"))}')
-    print(f'loss curves     {curves}')
-    print(f'detections      {pictures}')
-    print(f'COCO bbox mAP   {_describe_map(scalars)}')
-
-
-def _describe_map(scalars: list[dict[str, Any]]) -> str:
-    validations = [line for line in scalars if 'coco/bbox_mAP' in line]
-    if not validations:  # mmdet computes no mAP from no detections at all
-        return 'none: nothing was detected; train longer (--max-iters)'
-    last = validations[-1]
-    return (
-        f'{last["coco/bbox_mAP"]:.3f} (at IoU 0.5: {last["coco/bbox_mAP_50"]:.3f}), full network, '
-        'validation images'
-    )
-
-
-def main() -> None:
-    args = parse_args()
-    args.config, args.work_dir = args.config.resolve(), args.work_dir.resolve()
-    try:
-        if not args.report:
-            train(args)
-        report(args.work_dir, args.config.name)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
-
+from mmst.cli.demo import main
 
 if __name__ == '__main__':
     main()

@@ -1,4 +1,4 @@
-"""What a machine must have before `make setup` starts on it.
+"""Requirements that a machine must meet before `make setup` starts.
 
 Like setup_env.py: standard library only, and no syntax younger than Python 3.6.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class SetupError(Exception):
-    """What is wrong, the rule, the value found and the remedy."""
+    """Error with the rule, the value found and the remedy."""
 
 
 def check_python(version):

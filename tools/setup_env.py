@@ -163,7 +163,7 @@ def with_cuda():
 
 
 def wheel_folder(torch):
-    """Where a wheel of mmcv is kept: built for this Python and platform, against this torch."""
+    """Folder of mmcv's wheels for this Python, platform and torch."""
     cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     key = 'mmcv-{}_torch-{}_cp{}{}_{}_{}'.format(
         pinned('mmcv'),
@@ -182,7 +182,7 @@ def cached_wheel(torch):
 
 
 def jobs():
-    """How many files to compile at a time."""
+    """Number of files to compile at a time."""
     return int(os.environ.get('MAX_JOBS') or os.cpu_count())
 
 

@@ -1,1 +1,1 @@
-"""Looking at trained models and at runs. Each module is imported by those who need it."""
+"""Views of trained models and of runs. Import each module where you need it."""

@@ -1,4 +1,4 @@
-"""What training costs, measured; and grids of trainings: run, tabulated, drawn."""
+"""Measured cost of training, and grids of trainings: run, tabulated, drawn."""
 
 from .cell import Cell, cell_config, make_cells
 from .grid import Arm, Effect, Grid, chosen, load_grid

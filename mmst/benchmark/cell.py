@@ -24,7 +24,7 @@ VALIDATIONS = 10
 
 @dataclass(frozen=True)
 class Cell:
-    """What decides a training's result.
+    """Settings that decide the result of a training.
 
     Args:
         grid: Name of the grid.

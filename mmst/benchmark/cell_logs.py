@@ -1,4 +1,4 @@
-"""What a cell's training has logged."""
+"""Logs of a cell's training."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def load_grid(file: str | PathLike[str]) -> Grid:
 def chosen(
     grid: Grid, arms: Sequence[str] | None, seeds: Sequence[int] | None
 ) -> tuple[list[str], list[int]]:
-    """Returns the named arms, in the order of the grid, and seeds; ``None`` stands for all.
+    """Returns the named arms, in the order of the grid, and seeds; ``None`` means all.
 
     Raises:
         ValueError: The grid has no such arm or seed.

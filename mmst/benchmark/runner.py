@@ -1,4 +1,4 @@
-"""Runs the cells of a grid: each a ``train.py`` and a ``test.py`` in a folder of its own."""
+"""Runner of the cells of a grid: each a ``train.py`` and a ``test.py`` in its own folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class CellRunner:
     say: Callable[[str], None] = print
 
     def result_file(self, cell: Cell) -> Path:
-        """Where the result of a cell is written."""
+        """Path of a cell's result."""
         return self.results / f'{cell.name}.json'
 
     def check_finished(self, cells: Sequence[Cell]) -> None:
@@ -172,7 +172,7 @@ class CellRunner:
 
 
 def run_cells(runner: CellRunner, cells: Sequence[Cell], jobs: int = 1) -> list[Cell]:
-    """Runs cells, so many at the same time; one that fails does not stop the others.
+    """Runs several cells at the same time; one that fails does not stop the others.
 
     Returns:
         Those that failed.

@@ -62,7 +62,7 @@ class StepSettings:
                 f'--num-subnets must be integers of at least 0, got {list(self.num_subnets)}'
             )
         if len(set(self.num_subnets)) < len(self.num_subnets):
-            raise ValueError(f'--num-subnets must differ, got {list(self.num_subnets)}')
+            raise ValueError(f'--num-subnets must not repeat, got {list(self.num_subnets)}')
         for name, value in (('iters', self.iters), ('warmup', self.warmup)):
             if value < 1:
                 raise ValueError(f'--{name} must be at least 1, got {value}')

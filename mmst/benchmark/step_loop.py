@@ -23,12 +23,11 @@ from mmst.engine.random_state import private_random_state
 
 from .step_probes import BlockTime, Cost, LabelClock, Timing, count_cost, time_call
 
-__all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'arm_name', 'load_batches']
+__all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'load_batches']
 
 PLAIN = 'plain'
 PLAIN_AGAIN = 'plain again'
 """The same once more, to show how far two equal arms are apart."""
-
 
 Iteration = Callable[[], None]
 
@@ -42,10 +41,12 @@ class Arm:
 
     Args:
         name: Its name.
+        num_subnets: Its number of subnets, K; ``None`` for plain training.
         hook: Its hook, ``None`` for plain training.
     """
 
     name: str
+    num_subnets: int | None
     hook: StimulativeHook | None
 
 
@@ -56,6 +57,7 @@ class StepSample:
     Args:
         step: Number of the iteration, which decides batch and draws.
         arm: Name of the arm.
+        num_subnets: Its number of subnets, K; ``None`` for the plain arms.
         seconds: Duration.
         cpu_seconds: Processor time of the process, of all its threads.
         resize_seconds: Part of it spent in making the subnets' batches.
@@ -68,6 +70,7 @@ class StepSample:
 
     step: int
     arm: str
+    num_subnets: int | None
     seconds: float
     cpu_seconds: float
     resize_seconds: float
@@ -93,11 +96,6 @@ def load_batches(dataloader: DataLoader, count: int) -> list[Any]:
             )
         batches += loaded
     return batches
-
-
-def arm_name(num_subnets: int) -> str:
-    """Name of the arm with so many subnets."""
-    return f'K={num_subnets}'
 
 
 @LOOPS.register_module()
@@ -186,8 +184,7 @@ class StepBenchmarkLoop(BaseLoop):
             f'iteration {step - self.warmup + 1} of {self.max_iters - self.warmup}: '
             + ', '.join(f'{arm.name} {timings[arm.name][0].seconds:.3g} s' for arm in self.arms)
         )
-        names = [arm.name for arm in self.arms]
-        return [_sample(step, name, *timings[name], costs[name]) for name in names]
+        return [_sample(step, arm, *timings[arm.name], costs[arm.name]) for arm in self.arms]
 
     def _time(self, arm: Arm, step: int) -> tuple[Timing, dict[str, BlockTime]]:
         """Returns the time of an iteration, and those of its labelled parts."""
@@ -228,11 +225,12 @@ class StepBenchmarkLoop(BaseLoop):
 
 
 def _sample(
-    step: int, arm: str, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
+    step: int, arm: Arm, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
 ) -> StepSample:
     return StepSample(
         step,
-        arm,
+        arm.name,
+        arm.num_subnets,
         timing.seconds,
         timing.cpu_seconds,
         resize_seconds=parts[labels.BATCH].seconds,
@@ -245,10 +243,10 @@ def _sample(
 
 
 def _build_arms(hook: Mapping[str, Any], num_subnets: Sequence[int]) -> list[Arm]:
-    arms = [Arm(PLAIN, None), Arm(PLAIN_AGAIN, None)]
+    arms = [Arm(PLAIN, None, None), Arm(PLAIN_AGAIN, None, None)]
     for number in num_subnets:
         active = {'num_subnets': number} if number else {'weight': 0.0}
-        arms.append(Arm(arm_name(number), HOOKS.build({**hook, **active})))
+        arms.append(Arm(f'K={number}', number, HOOKS.build({**hook, **active})))
     return arms
 
 

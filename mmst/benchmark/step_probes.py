@@ -18,7 +18,7 @@ __all__ = ['BlockTime', 'Cost', 'LabelClock', 'Timing', 'count_cost', 'peak_allo
 
 @dataclass(frozen=True)
 class Cost:
-    """What an iteration costs besides time.
+    """Cost of an iteration besides time.
 
     Args:
         flops: Counted floating-point operations, forward and backward.
@@ -31,7 +31,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a call took.
+    """Duration of a call.
 
     Args:
         seconds: Until all its work was done, on the device too.
@@ -127,7 +127,7 @@ def _alive_bytes(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
 
 @dataclass(frozen=True)
 class BlockTime:
-    """How long the blocks of a label took.
+    """Duration of the blocks with a label.
 
     Args:
         seconds: Duration.

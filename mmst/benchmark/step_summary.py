@@ -1,4 +1,4 @@
-"""What the samples of a benchmark say: ratios to plain training, and how certain they are."""
+"""Summary of a benchmark: ratios to plain training, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .step_loop import PLAIN, StepSample, arm_name
+from .step_loop import PLAIN, StepSample
 
 __all__ = ['CLOCKS', 'StepSummary', 'bootstrap_interval', 'summarize_steps']
 
@@ -128,7 +128,7 @@ def _summarize(
     resize_inputs = sum(sample.resize_inputs_seconds for sample in arm) / wall
     return StepSummary(
         arm=name,
-        num_subnets=_num_subnets(name),
+        num_subnets=arm[0].num_subnets,
         seconds=statistics.median(getattr(sample, clock) for sample in arm),
         time_ratio=to_floor * floor,
         time_ratio_of_sums=sum(times) / sum(plain_times),
@@ -139,7 +139,7 @@ def _summarize(
         resize_share=resize,
         resize_inputs_share=resize_inputs,
         resize_ground_truth_share=resize - resize_inputs,
-        other_ms=_other_ms(arm, _num_subnets(name)),
+        other_ms=_other_ms(arm),
     )
 
 
@@ -152,11 +152,10 @@ def _peak(samples: Sequence[StepSample]) -> int:
     return max(sample.peak_bytes for sample in samples)
 
 
-def _other_ms(arm: Sequence[StepSample], num_subnets: int | None) -> float:
-    spent = [sample.other_seconds for sample in arm if sample.other_seconds > 0]
-    return 1000 * statistics.median(spent) / num_subnets if spent and num_subnets else 0.0
-
-
-def _num_subnets(name: str) -> int | None:
-    prefix = arm_name(0)[:-1]
-    return int(name.removeprefix(prefix)) if name.startswith(prefix) else None
+def _other_ms(arm: Sequence[StepSample]) -> float:
+    spent = [
+        sample.other_seconds / sample.num_subnets
+        for sample in arm
+        if sample.num_subnets and sample.other_seconds > 0
+    ]
+    return 1000 * statistics.median(spent) if spent else 0.0

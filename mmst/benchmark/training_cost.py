@@ -1,4 +1,4 @@
-"""What a training costs, in floating-point operations, before it runs and after.
+"""Cost of a training in floating-point operations, before it runs and after.
 
 The convention: a forward pass is counted on torch's ``meta`` device (a multiplication and an
 addition are two operations), a training pass is three forward passes, and the network's FLOPs are
@@ -16,10 +16,10 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
 from mmst.core import depth_cost
+from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
 from mmst.engine.registry import INPUT_RULES, build_part
 
@@ -31,7 +31,7 @@ PASSES_PER_STEP = 3
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What the iterations of a training cost.
+    """Cost of the iterations of a training.
 
     Args:
         forward_flops: FLOPs of a forward pass of one image of full size.
@@ -46,7 +46,7 @@ class TrainingCost:
     stimulated: float = 0.0
 
     def flops(self, iters: int, passes: float | None = None) -> float:
-        """FLOPs of so many iterations, with the expected or with measured passes."""
+        """FLOPs of a number of iterations, with the expected or with measured passes."""
         passes = self.passes if passes is None else passes
         return PASSES_PER_STEP * self.forward_flops * self.batch_size * iters * passes
 
@@ -104,12 +104,10 @@ def _build_model(cfg: Config) -> nn.Module:
         return MODELS.build(config)
 
 
-@torch.no_grad()
 def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
     model = model.to('meta').eval()
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, *input_hw, device='meta'), None, mode='tensor')
-    return counter.get_total_flops()
+    images = torch.empty(1, 3, *input_hw, device='meta')
+    return count_flops(lambda: model(images, None, mode='tensor'), model).total
 
 
 def _hook(cfg: Config) -> ConfigDict | None:

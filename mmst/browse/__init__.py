@@ -1,1 +1,1 @@
-"""Pictures of what subnets see."""
+"""Pictures of the batches that subnets see."""

@@ -1,4 +1,4 @@
-"""Inputs of a network back as pictures."""
+"""Network inputs converted back to pictures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def input_pictures(inputs: Tensor, preprocessor: nn.Module, rgb: bool) -> list[n
 
 
 def is_rgb(settings: Mapping[str, Any]) -> bool:
-    """Tells whether a preprocessor yields RGB, from images that were loaded as BGR, the default.
+    """Returns whether a preprocessor yields RGB, from images that were loaded as BGR, the default.
 
     Args:
         settings: Its config, in the words of mmengine (``bgr_to_rgb``) or mmpretrain (``to_rgb``).

@@ -1,4 +1,4 @@
-"""A sheet of pictures in columns, one for each network, all at the same scale."""
+"""A sheet of pictures in columns, one for each network or image, all at the same scale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
 
 @dataclass(frozen=True)
 class Column:
-    """What one network sees of an image.
+    """Pictures under one title.
 
     Args:
         title: Lines of text, ASCII.
@@ -83,7 +83,7 @@ def write_sheet(sheet: np.ndarray, path: str | Path) -> None:
 
 
 def _width(column: Column, zoom: int) -> int:
-    """Width in pixels of what is widest in a column."""
+    """Width in pixels of the widest part of a column."""
     texts = [cv2.getTextSize(line, _FONT, _FONT_SCALE, 1)[0][0] for line in column.title]
     return max(*texts, 0, *(zoom * picture.shape[1] for picture in column.pictures.values()), 0)
 

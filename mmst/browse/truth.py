@@ -1,4 +1,4 @@
-"""Ground truth of a training batch, drawn by the visualizer of the library that it is of.
+"""Ground truth of a training batch, drawn by the visualizer of its library.
 
 A library is imported when a data sample of it is first drawn.
 """
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from mmpose.structures import PoseDataSample
 
-__all__ = ['SMALL', 'Drawer', 'is_small', 'truth_drawer']
+__all__ = ['SMALL', 'Drawer', 'drawn', 'is_small', 'truth_drawer']
 
 Drawer = Callable[[np.ndarray, BaseDataElement], dict[str, np.ndarray]]
 """Maps a picture (H, W, 3), uint8 RGB, and the data sample of this very picture to pictures of the
@@ -33,7 +33,7 @@ _IGNORED = 255
 
 
 def truth_drawer(sample: object, metainfo: Mapping[str, Any]) -> Drawer | None:
-    """Returns what draws the ground truth of data samples of this kind, None if nothing can.
+    """Returns the drawer of ground truth for data samples of this kind, None if there is none.
 
     Args:
         sample: A data sample. Which library it is of is told from its class and their parents.
@@ -47,8 +47,32 @@ def truth_drawer(sample: object, metainfo: Mapping[str, Any]) -> Drawer | None:
 
 
 def is_small(picture: np.ndarray) -> bool:
-    """Tells whether a picture is so small that names of classes would hide what they name."""
+    """Returns whether a picture is so small that class names would hide the objects."""
     return min(picture.shape[:2]) < SMALL
+
+
+def drawn(
+    visualizer: Visualizer,
+    picture: np.ndarray,
+    sample: BaseDataElement,
+    draw_pred: bool = False,
+    **options: float,
+) -> np.ndarray:
+    """Draws the ground truth in a sample, and with ``draw_pred`` the predictions beside it.
+
+    Args:
+        visualizer: A visualizer of the library of the sample.
+        picture: Picture (H, W, 3), uint8 RGB.
+        sample: Data sample of this picture, which is not modified.
+        draw_pred: Whether predictions are drawn.
+        **options: Other arguments of the visualizer's ``add_datasample``.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='.* out of bounds')  # said at every border
+        visualizer.add_datasample(
+            visualizer.instance_name, picture, sample, draw_pred=draw_pred, **options
+        )
+    return visualizer.get_image()
 
 
 def _detection_drawer(metainfo: dict[str, Any]) -> Drawer:
@@ -71,12 +95,12 @@ def _detection_drawer(metainfo: dict[str, Any]) -> Drawer:
             if is_small(picture):
                 instances.label_names = [''] * len(instances)
             has_any = len(instances) > 0
-            pictures['instances'] = _drawn(visualizer, picture, part) if has_any else picture
+            pictures['instances'] = drawn(visualizer, picture, part) if has_any else picture
         if 'gt_sem_seg' in sample:
             part = DetDataSample(gt_sem_seg=_padded_map(sample.gt_sem_seg, picture))
             if is_small(picture):
                 part.gt_sem_seg.set_metainfo({'label_names': [''] * (_IGNORED + 1)})
-            pictures['semantic map'] = _drawn(visualizer, picture, part)
+            pictures['semantic map'] = drawn(visualizer, picture, part)
         return pictures
 
     return draw
@@ -94,10 +118,10 @@ def _segmentation_drawer(metainfo: dict[str, Any]) -> Drawer:
         if 'gt_sem_seg' in sample:
             part = SegDataSample(gt_sem_seg=sample.gt_sem_seg)
             # Names of classes would hide what is under them, and take seconds to place.
-            pictures['semantic map'] = _drawn(visualizer, picture, part, with_labels=False)
+            pictures['semantic map'] = drawn(visualizer, picture, part, with_labels=False)
         if 'gt_depth_map' in sample:
             depths = PixelData(data=sample.gt_depth_map.data.float())
-            both = _drawn(visualizer, picture, SegDataSample(gt_depth_map=depths))
+            both = drawn(visualizer, picture, SegDataSample(gt_depth_map=depths))
             pictures['depth map'] = both[-len(picture) :]  # it stands under the picture
         return pictures
 
@@ -116,7 +140,7 @@ def _pose_drawer(metainfo: dict[str, Any]) -> Drawer:
         keypoints = _input_keypoints(sample, picture)
         if keypoints is not None:
             part = PoseDataSample(gt_instances=keypoints)
-            pictures['keypoints'] = _drawn(visualizer, picture, part)
+            pictures['keypoints'] = drawn(visualizer, picture, part)
         heatmaps = sample.gt_fields.get('heatmaps') if 'gt_fields' in sample else None
         if isinstance(heatmaps, Tensor):
             maximum = heatmaps.float().amax(dim=0)[None, None]
@@ -158,16 +182,6 @@ _DRAWERS: dict[str, Callable[[dict[str, Any]], Drawer]] = {
     'mmpretrain': _classification_drawer,
     'mmseg': _segmentation_drawer,
 }
-
-
-def _drawn(
-    visualizer: Visualizer, picture: np.ndarray, sample: BaseDataElement, **options: bool
-) -> np.ndarray:
-    """Returns the picture with the ground truth that the visualizer finds in a sample."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='.* out of bounds')  # said at every border
-        visualizer.add_datasample(NAME, picture, sample, draw_pred=False, **options)
-    return visualizer.get_image()
 
 
 def _padded_map(labels: PixelData, picture: np.ndarray) -> PixelData:

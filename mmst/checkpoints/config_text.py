@@ -1,4 +1,4 @@
-"""What the config text that OpenMMLab's runners save tells of a backbone; it is not executed."""
+"""Backbone settings in the config text that OpenMMLab's runners save; it is not executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file with a ResNet, of whatever library, as OpenMMLab wants it."""
+"""Conversion of a ResNet file of any library to OpenMMLab's format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmst.version import __version__
 
 from .architecture import ResNetArchitecture, check_tensors, check_values, read_architecture
 from .config_text import backbone_settings
-from .layouts import find_layout, to_openmmlab
+from .layouts import find_layouts, to_openmmlab
 from .source import Source, read_source
 from .write import file_sha256
 
@@ -49,7 +49,7 @@ class ConvertedCheckpoint:
     Attributes:
         state_dict: Bare backbone keys, or ``backbone.*`` and ``head.fc.*``.
         meta: What to write beside it: source, layout, architecture, date, version.
-        layout: Layout of the source.
+        layouts: Layout of the source, or the several that have its keys with the same meaning.
         architecture: Architecture of the backbone.
         to: One of :data:`TARGETS`.
         left_out: What of the source is not in ``state_dict``: names -> why.
@@ -57,10 +57,15 @@ class ConvertedCheckpoint:
 
     state_dict: dict[str, Tensor]
     meta: dict[str, Any]
-    layout: str
+    layouts: tuple[str, ...]
     architecture: ResNetArchitecture
     to: str
     left_out: dict[str, str]
+
+    @property
+    def layout(self) -> str:
+        """Layout of the source in words: ``'torchvision or timm'``."""
+        return _in_words(self.layouts)
 
 
 def convert_checkpoint(
@@ -93,12 +98,12 @@ def convert_checkpoint(
 
 
 def convert_source(source: Source, layout: str = 'auto', to: str = 'auto') -> ConvertedCheckpoint:
-    """Does what :func:`convert_checkpoint` does for a file that was read."""
+    """Same as :func:`convert_checkpoint`, for a file that was read."""
     if to not in ('auto', *TARGETS):
         raise ValueError(f'to must be auto, {", ".join(TARGETS)}, got {to!r}')
-    found = find_layout(source.state_dict, layout)
+    layouts = find_layouts(source.state_dict, layout)
     check_namesake(source)
-    renamed = to_openmmlab(source.state_dict, found)
+    renamed = to_openmmlab(source.state_dict, layouts)
     backbone = {
         name.removeprefix('backbone.'): value
         for name, value in renamed.items()
@@ -121,11 +126,11 @@ def convert_source(source: Source, layout: str = 'auto', to: str = 'auto') -> Co
             name: value.detach().clone()
             for name, value in (kept if to == 'mmpretrain' else backbone).items()
         },
-        meta=_meta(source, found, architecture, to),
-        layout=found,
+        meta=_meta(source, layouts, architecture, to),
+        layouts=layouts,
         architecture=architecture,
         to=to,
-        left_out=_left_out(source, found, renamed, linear, to),
+        left_out=_left_out(source, layouts, renamed, linear, to),
     )
 
 
@@ -150,7 +155,7 @@ def _linear(renamed: Mapping[str, Tensor], architecture: ResNetArchitecture) -> 
 
 def _left_out(
     source: Source,
-    layout: str,
+    layouts: tuple[str, ...],
     renamed: Mapping[str, Tensor],
     linear: Mapping[str, Tensor],
     to: str,
@@ -162,13 +167,15 @@ def _left_out(
     )
     left = {f'{name}.*': f'{count} tensors, not of the backbone' for name, count in groups.items()}
     if linear and to == 'backbone':
-        name = {'reference': 'classifier.*', 'openmmlab': 'head.fc.*'}.get(layout, 'fc.*')
+        name = {('reference',): 'classifier.*', ('openmmlab',): 'head.fc.*'}.get(layouts, 'fc.*')
         left[name] = f'{len(linear)} tensors, the linear layer; --to mmpretrain keeps it'
     return {**left, **dict.fromkeys(source.others, 'beside the weights')}
 
 
-def _meta(source: Source, layout: str, architecture: ResNetArchitecture, to: str) -> dict[str, Any]:
-    told = _told(source, layout)
+def _meta(
+    source: Source, layouts: tuple[str, ...], architecture: ResNetArchitecture, to: str
+) -> dict[str, Any]:
+    told = _told(source, layouts)
     if not architecture.bottleneck:
         told.pop('style', None)
     eps = told.pop('norm_eps', None)
@@ -176,7 +183,7 @@ def _meta(source: Source, layout: str, architecture: ResNetArchitecture, to: str
     return {
         'source': source.file.name,
         **({'source_sha256': file_sha256(source.file)} if source.file.is_file() else {}),
-        'layout': layout,
+        'layout': _in_words(layouts),
         'architecture': architecture.name,
         'backbone': {
             **architecture.config('width_per_group' if to == 'mmpretrain' else 'base_width'),
@@ -189,14 +196,18 @@ def _meta(source: Source, layout: str, architecture: ResNetArchitecture, to: str
     }
 
 
-def _told(source: Source, layout: str) -> dict[str, Any]:
-    """What is known of the backbone that its weights do not show; unknown entries are missing.
+def _in_words(layouts: tuple[str, ...]) -> str:
+    return ' or '.join(layouts)
+
+
+def _told(source: Source, layouts: tuple[str, ...]) -> dict[str, Any]:
+    """Known settings of the backbone that its weights do not show; unknown ones are missing.
 
     Its ``style`` (where a block strides), strides and dilations if they are not the usual ones, and
     ``norm_eps``. OpenMMLab's runners save the text of the config. Without that, published backbones
     of style caffe are called so, or ``msra``.
     """
-    if 'openmmlab' not in layout:
+    if 'openmmlab' not in layouts:
         return {'style': 'pytorch', 'norm_eps': _EPS}
     ours = source.meta.get('backbone')  # of a file that was converted before
     if isinstance(ours, Mapping):
@@ -217,7 +228,7 @@ def _told(source: Source, layout: str) -> dict[str, Any]:
 
 
 def check_namesake(source: Source) -> None:
-    """Raises ValueError if a file says that it is of a network that its keys do not tell."""
+    """Raises ValueError if a file names a network that its keys do not show."""
     names = [source.file.name, str(source.meta.get('arch', ''))]
     beside = source.file.with_name('config.json')  # as the Hugging Face hub has it for timm
     if source.file.suffix == '.safetensors' and beside.is_file():

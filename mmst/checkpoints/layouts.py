@@ -1,4 +1,4 @@
-"""What libraries call the tensors of a ResNet, and how OpenMMLab calls them.
+"""Tensor names of a ResNet in other libraries, and their names in OpenMMLab.
 
 Three forms are told apart by their keys, and they stand for four layouts:
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .reference_layout import is_reference_layout, to_mmpretrain
 
-__all__ = ['LAYOUTS', 'find_layout', 'to_openmmlab']
+__all__ = ['LAYOUTS', 'find_layouts', 'to_openmmlab']
 
 LAYOUTS = ('reference', 'torchvision', 'timm', 'openmmlab')
 """``reference`` is the layout of the authors' release."""
@@ -27,15 +27,15 @@ _BARE = re.compile(r'(conv1|bn1|stem|layer\d)\.')
 _SEGMENTER_OF_TORCHVISION = ('classifier.', 'aux_classifier.')
 
 
-def find_layout(state_dict: Mapping[str, Tensor], layout: str = 'auto') -> str:
-    """Tells the layout of a state dict by its keys.
+def find_layouts(state_dict: Mapping[str, Tensor], layout: str = 'auto') -> tuple[str, ...]:
+    """Finds the layout of a state dict from its keys.
 
     Args:
         state_dict: State dict, without the prefix of a wrapper.
         layout: One of :data:`LAYOUTS` to accept no other, or ``'auto'``.
 
     Returns:
-        The layout, or several joined by ``' or '`` that have the same keys with the same meaning.
+        The layout, or the several that have the same keys with the same meaning.
 
     Raises:
         ValueError: The layout is not known, not the given one, or not the only one.
@@ -47,28 +47,28 @@ def find_layout(state_dict: Mapping[str, Tensor], layout: str = 'auto') -> str:
         if not any(layout in found for found in forms):
             raise ValueError(
                 f'layout {layout!r} is not that of the file, which {_described(forms, state_dict)}'
-                "; leave --layout out to have it found, or get the file's layout right"
+                "; leave --layout out to detect it, or name the file's layout"
             )
-        return layout
+        return (layout,)
     if len(forms) != 1:
         raise ValueError(
             "layout must be one of the authors' release, torchvision, timm or OpenMMLab, and "
             f'the file {_described(forms, state_dict)}'
             + ('; choose the one to take: tools/convert_checkpoint.py --layout' if forms else '')
         )
-    return ' or '.join(forms[0])
+    return forms[0]
 
 
-def to_openmmlab(state_dict: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
+def to_openmmlab(state_dict: Mapping[str, Tensor], layouts: tuple[str, ...]) -> dict[str, Tensor]:
     """Renames a state dict to ``backbone.*`` and ``head.fc.*``; nothing is dropped.
 
     Args:
         state_dict: State dict, without the prefix of a wrapper.
-        layout: As returned by :func:`find_layout`.
+        layouts: As returned by :func:`find_layouts`.
     """
-    if layout == 'reference':
+    if layouts == ('reference',):
         return to_mmpretrain(state_dict)
-    if 'openmmlab' in layout and any(map(_WHOLE_MODEL.match, state_dict)):
+    if 'openmmlab' in layouts and any(map(_WHOLE_MODEL.match, state_dict)):
         return dict(state_dict)
     return {
         f'head.{name}' if name.startswith('fc.') else f'backbone.{name}': value
@@ -77,7 +77,7 @@ def to_openmmlab(state_dict: Mapping[str, Tensor], layout: str) -> dict[str, Ten
 
 
 def _forms(keys: Iterable[str]) -> list[tuple[str, ...]]:
-    """The layouts that may be meant, for each form of keys that is there."""
+    """Possible layouts for each form of keys in the state dict."""
     keys = list(keys)
     forms = []
     if is_reference_layout(keys):

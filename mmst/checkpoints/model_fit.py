@@ -1,4 +1,4 @@
-"""Whether the weights in a file fit the backbone, or the whole model, of a config."""
+"""Checks that the weights in a file fit the backbone, or the whole model, of a config."""
 
 from __future__ import annotations
 

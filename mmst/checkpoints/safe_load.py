@@ -1,4 +1,4 @@
-"""Reading checkpoints without running what is inside them.
+"""Safe reading of checkpoints: no code inside them runs.
 
 A pickle can call any function. Since version 2.6 torch therefore refuses every class and function
 that is not on a list (``weights_only``), and mmengine's checkpoints name some that are not: the
@@ -7,12 +7,13 @@ message hub's ``HistoryBuffer``, numpy arrays, and ``getattr``. This module list
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -22,11 +23,14 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as schemes
 
 __all__ = [
     'UntrustedCheckpointError',
     'load_checkpoint',
     'register_safe_globals',
+    'register_safe_schemes',
     'safe_loading',
 ]
 
@@ -40,11 +44,21 @@ _METHODS = {
 _DTYPES = ('Float64DType', 'Float32DType', 'Int64DType', 'Int32DType', 'UInt8DType')
 _DTYPE_CODES = ('f8', 'f4', 'i8', 'i4', 'u1')
 
+_SCHEMES: dict[Callable[..., Any], tuple[str, ...]] = {
+    schemes.load_from_local: ('',),
+    schemes.load_from_http: ('http://', 'https://'),
+    schemes.load_from_torchvision: ('modelzoo://', 'torchvision://'),
+    schemes.load_from_openmmlab: ('open-mmlab://', 'openmmlab://'),
+    schemes.load_from_mmcls: ('mmcls://',),
+    schemes.load_from_pavi: ('pavi://',),
+    schemes.load_from_ceph: (r'(\S+\:)?s3://', r'(\S+\:)?petrel://'),
+}
+
 _TORCH_SWITCHES = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
 
 
 class UntrustedCheckpointError(ValueError):
-    """A checkpoint asks for a class or function that a checkpoint has no need for."""
+    """A checkpoint asks for a class or function that no checkpoint needs."""
 
 
 def register_safe_globals() -> None:
@@ -60,6 +74,26 @@ def register_safe_globals() -> None:
             *_numpy_globals(),
         ]
     )
+
+
+def register_safe_schemes() -> None:
+    """Makes mmengine read every checkpoint as :func:`safe_loading` does, whoever names it.
+
+    Called by the command lines. Only the reading is within the context: an error of a hook or a
+    data set is not one of a checkpoint. Schemes that others registered stay if they are registered
+    later.
+    """
+    for loader, prefixes in _SCHEMES.items():
+        CheckpointLoader.register_scheme(prefixes, _read_safely(loader), force=True)
+
+
+def _read_safely(loader: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(loader)  # mmengine logs its name
+    def read(filename: str, *args: Any, **kwargs: Any) -> Any:
+        with safe_loading(filename):
+            return loader(filename, *args, **kwargs)
+
+    return read
 
 
 def load_checkpoint(file: str | PathLike[str], *, verify: bool = False) -> Any:
@@ -116,7 +150,7 @@ def safe_loading(source: object) -> Iterator[None]:
         raise UntrustedCheckpointError(
             f'checkpoint {str(source)!r} is refused, and nothing in it was executed: {detail}. '
             'No checkpoint of OpenMMLab, timm or torchvision needs that, so the file is not '
-            'trusted; get it from its authors again, or ask them for the state dict alone'
+            'trusted; download it again, or ask its authors for the state dict alone'
         ) from error
     finally:
         for name, value in before.items():
@@ -145,7 +179,7 @@ def _restricted_dtype(code: str, align: bool = False, copy: bool = False) -> np.
 
 
 def _numpy_globals() -> list[Any]:
-    """What numpy arrays and scalars are rebuilt with, under the names of numpy 1 and 2."""
+    """Functions that rebuild numpy arrays and scalars, under the names of numpy 1 and 2."""
     multiarray = np.array(0).__reduce__()[0].__module__
     module = importlib.import_module(multiarray)
     functions = [

@@ -1,4 +1,4 @@
-"""``mmst://FILE``: checkpoints that mmengine gets converted, in memory."""
+"""The scheme ``mmst://FILE``: checkpoints that mmst converts in memory for mmengine."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def source_of(
     entry: str | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Source:
-    """Finds the weights in what was read.
+    """Finds the weights in the content of a file.
 
     Args:
         content: What the file holds.
@@ -131,7 +131,7 @@ def _entry(content: Mapping[str, Any], entry: str | None, file: Path) -> str:
     if len(held) > 1:
         raise ValueError(
             f'checkpoint must hold the weights of one network, got {str(file)!r} with '
-            f'{_listed(held)}; say which to take: tools/convert_checkpoint.py --entry, or the '
+            f'{_listed(held)}; select one with tools/convert_checkpoint.py --entry, or the '
             'argument entry'
         )
     return held[0] if held else ''
@@ -158,19 +158,19 @@ def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _check_first_bytes(file: Path) -> None:
-    """Tells a page of text, such as a failed download leaves, from a pickle that is not trusted."""
+    """Distinguishes a text page, such as a failed download, from an untrusted pickle."""
     if file.is_file():
         with open(file, 'rb') as stream:
             start = stream.read(20)
         if start and not start.startswith((b'PK', b'\x80')):
             raise ValueError(
                 f'checkpoint {str(file)!r} cannot be read: it begins with {start!r}, as no '
-                'checkpoint of torch does; download it again (.safetensors are known by the name)'
+                'checkpoint of torch does; download it again (safetensors need that suffix)'
             )
 
 
 def _without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drops what DistributedDataParallel and torch.compile put before all names."""
+    """Drops the prefixes that DistributedDataParallel and torch.compile put before all names."""
     while prefix := next((p for p in _PREFIXES if all(n.startswith(p) for n in state_dict)), None):
         state_dict = {name.removeprefix(prefix): value for name, value in state_dict.items()}
     return dict(state_dict)

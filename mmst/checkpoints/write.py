@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and checkpoints under names that can be published."""
+"""Writers of files, whole or not at all, and of checkpoints under publishable names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def file_sha256(file: str | PathLike[str]) -> str:
 
 
 def write_whole(file: Path, write: Callable[[Path], Path | None]) -> Path:
-    """Writes a file; where that fails, neither a part of it nor a new folder is left behind.
+    """Writes a file; a failure leaves neither a part of it nor a new folder behind.
 
     Args:
         file: The file, which is replaced; its folder is made.
@@ -52,7 +52,7 @@ def write_whole(file: Path, write: Callable[[Path], Path | None]) -> Path:
 
 
 def write_checkpoint(checkpoint: dict[str, Any], target: str | PathLike[str], name: str) -> Path:
-    """Writes a checkpoint; nothing is left behind where that fails.
+    """Writes a checkpoint; a failure leaves nothing behind.
 
     Args:
         checkpoint: What ``torch.save`` takes.
@@ -69,8 +69,8 @@ def write_checkpoint(checkpoint: dict[str, Any], target: str | PathLike[str], na
     path = Path(target)
     if path.suffix == '.safetensors':
         raise ValueError(
-            f"DST must not be called .safetensors, got {str(target)!r}: it is written in torch's "
-            'format, which OpenMMLab reads; call it .pth'
+            f"DST must not end in .safetensors, got {str(target)!r}: it is written in torch's "
+            'format, which OpenMMLab reads; use .pth'
         )
     is_folder = path.is_dir() or str(target).endswith(('/', os.sep))
 

@@ -1,4 +1,4 @@
-"""Starting a run: the launcher, also without accelerators, and the Runner."""
+"""Start of a run: the launcher, also without accelerators, and the Runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of mmengine configs: what the command lines offer, as functions ``Config -> Config``."""
+"""Edits of mmengine configs for the command lines: functions ``Config -> Config``."""
 
 from .checkpoint import set_checkpoint
 from .data import check_data_files, set_data_root

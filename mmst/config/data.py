@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,21 @@ from .traversal import LOADERS, datasets, leaf_datasets, transforms, type_name
 __all__ = ['check_data_files', 'set_data_root']
 
 EVALUATORS = ('val_evaluator', 'test_evaluator')
+
+_GENERATED_DATA = 'use --mini for generated data'
+_TRUE_BOXES = (
+    'validate on the true boxes: --cfg-options val_dataloader.dataset.bbox_file=None '
+    'test_dataloader.dataset.bbox_file=None'
+)
+
+
+@dataclass(frozen=True)
+class _NamedFile:
+    """A file or folder that a dataset's config names, and what a user can do without it."""
+
+    option: str
+    path: Path
+    remedy: str = _GENERATED_DATA
 
 
 def set_data_root(cfg: Config, data_root: str | os.PathLike[str]) -> Config:
@@ -68,9 +84,8 @@ def check_data_files(cfg: Config, loaders: tuple[str, ...]) -> None:
         for dataset in leaf_datasets(cfg, (loader,)):
             if not _is_local(dataset):
                 continue
-            for option, path in _named_files(dataset, loads_images):
-                where = f'{option} of {loader} ({type_name(dataset)})'
-                _check_file(path, where)
+            for file in _named_files(dataset, loads_images):
+                _check_file(file, f'{file.option} of {loader} ({type_name(dataset)})')
 
 
 def _data_root(cfg: Config) -> str:
@@ -109,7 +124,7 @@ def _is_local(dataset: ConfigDict) -> bool:
     return bool(root) and '://' not in root and backend in ('local', 'disk')
 
 
-def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, Path]]:
+def _named_files(dataset: ConfigDict, loads_images: bool) -> list[_NamedFile]:
     named = [('ann_file', dataset.get('ann_file'))]
     prefix = dataset.get('data_prefix')
     if loads_images and isinstance(prefix, dict):
@@ -120,22 +135,18 @@ def _named_files(dataset: ConfigDict, loads_images: bool) -> list[tuple[str, Pat
     if loads_images and type_name(dataset) == 'ImageNet' and not prefix:
         named.append(('split', dataset.get('split')))  # the name of a folder
     root = Path(dataset.data_root)
-    files = [(name, root / path) for name, path in named if path and isinstance(path, str)]
+    files = [
+        _NamedFile(name, root / path) for name, path in named if path and isinstance(path, str)
+    ]
     detections = dataset.get('bbox_file')
     if detections and '://' not in detections:  # mmpose does not look for it under data_root
-        files.append(('bbox_file', Path(detections)))
+        files.append(_NamedFile('bbox_file', Path(detections), _TRUE_BOXES))
     return files
 
 
-def _check_file(path: Path, what: str) -> None:
-    if not path.exists():
-        boxes = 'val_dataloader.dataset.bbox_file=None test_dataloader.dataset.bbox_file=None'
-        remedy = (
-            f'or validate on the true boxes: --cfg-options {boxes}'
-            if what.startswith('bbox_file')
-            else 'or use --mini for generated data'
-        )
+def _check_file(file: _NamedFile, what: str) -> None:
+    if not file.path.exists():
         raise FileNotFoundError(
-            f'{what} must exist, and there is no {str(path)!r}; put the data there, point '
-            f'--data-root at a folder of the same layout, {remedy}'
+            f'{what} must exist, and there is no {str(file.path)!r}; put the data there, point '
+            f'--data-root at a folder of the same layout, or {file.remedy}'
         )

@@ -18,7 +18,7 @@ _OWN_OPTIONS = ('split', 'download', 'data_prefix')
 
 
 def read_image_folders(cfg: Config) -> Config:
-    """Makes mmpretrain's CIFAR datasets read folders of images, in place, where there are some.
+    """Makes mmpretrain's CIFAR datasets read image folders, in place, if there are some.
 
     A dataset whose ``data_root`` has ``train/<class>/`` or ``test/<class>/`` for its split, but not
     the pickles of CIFAR, becomes a ``CustomDataset`` that reads that folder. The name of a class is

@@ -1,4 +1,4 @@
-"""What the training and test scripts of the four libraries do differently.
+"""Differences between the training and test scripts of the four libraries.
 
 Their configs rely on it: mmpretrain's datasets need a collate function that its script adds, and
 old configs of mmpose keep the preprocessor at the top level. Which library a config is for is told
@@ -135,7 +135,7 @@ def apply_library_defaults(
 
 
 def _check_panopticapi(cfg: Config) -> None:
-    """Refuses panoptic data where what reads and rates it is missing: mmdet does not require it."""
+    """Refuses panoptic data if panopticapi is missing, which mmdet does not require."""
     nodes = [dataset.get('pipeline') for dataset in datasets(cfg)]
     nodes += [cfg.get('val_evaluator'), cfg.get('test_evaluator')]
     needing = sorted(_PANOPTIC_TYPES & {type_name(node) for node in transforms(nodes)})

@@ -32,7 +32,7 @@ The library counts: the CocoDataset of mmpose reads keypoints, that of mmdet box
 
 @dataclass(frozen=True)
 class MiniSettings:
-    """What ``--mini`` sets for one layout.
+    """Settings of ``--mini`` for one layout.
 
     Attributes:
         num_train: Number of generated training images.
@@ -115,7 +115,7 @@ MINI_SETTINGS = {
 
 
 def layout_of(cfg: Config) -> str:
-    """Returns the layout of a config's data, told from the type of its datasets.
+    """Returns the layout of a config's data, from the type of its datasets.
 
     Raises:
         ValueError: The types are unknown, differ in layout, or have no generator yet.

@@ -54,7 +54,7 @@ def _name_pretrained(node: Any) -> None:
 
 
 def set_work_dir(cfg: Config, work_dir: str | None, config_file: str) -> Config:
-    """Sets where logs and checkpoints go: the option, the config, or ``work_dirs/<name>``."""
+    """Sets the work dir: the option, the config's, or ``work_dirs/<name>``."""
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -75,7 +75,7 @@ def set_seed(cfg: Config, seed: int) -> Config:
 
 
 def disable_validation(cfg: Config) -> Config:
-    """Removes validation from a config, and what would wait for its result."""
+    """Removes validation from a config, and the settings that need its result."""
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
     if checkpoint:
@@ -127,7 +127,7 @@ def enable_auto_scale_lr(cfg: Config) -> Config:
 
 
 def has_accelerator() -> bool:
-    """Tells whether there is a device that mixed precision and NCCL (or its like) run on."""
+    """Returns whether a device for mixed precision and NCCL (or similar) is present."""
     return any(
         available()
         for available in (is_cuda_available, is_npu_available, is_mlu_available, is_musa_available)

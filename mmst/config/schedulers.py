@@ -1,4 +1,4 @@
-"""Parameter schedulers of a run that is made shorter (or longer)."""
+"""Parameter schedulers of a shortened (or lengthened) run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALMOST_ONE = 1 - 1e-9
 
 @dataclass(frozen=True)
 class Scale:
-    """How counts of an old schedule map to iterations of a new one.
+    """Map from counts of an old schedule to iterations of a new one.
 
     Attributes:
         new: Length of the new one in iterations.
@@ -107,7 +107,7 @@ def _scaled(scheduler: ConfigDict, scale: Scale) -> ConfigDict | None:
 
 
 def _length(scheduler: ConfigDict, run: int) -> int:
-    """In how many of its steps a scheduler acts, in a run of that many."""
+    """Number of steps in which a scheduler acts, in a run of that length."""
     end = scheduler.get('end')
     return (run if end is None else end) - scheduler.get('begin', 0)
 
@@ -119,7 +119,7 @@ def _decays(scheduler: ConfigDict, kind: str) -> bool:
 
 
 def _has_own_horizon(scheduler: ConfigDict, kind: str) -> bool:
-    """Whether what counts iterations in a schedule of epochs is more than a warm-up."""
+    """Whether an iteration-based scheduler in a schedule of epochs is more than a warm-up."""
     if any(name in scheduler for name in ('total_steps', 'T_max', 'milestones', 'periods')):
         return True
     if 'Exponential' in kind or 'step_size' in scheduler:
@@ -128,7 +128,7 @@ def _has_own_horizon(scheduler: ConfigDict, kind: str) -> bool:
 
 
 def _horizon(scheduler: ConfigDict, kind: str) -> int:
-    """Iterations after which a scheduler that is no warm-up has done its work."""
+    """Iterations after which a scheduler, other than a warm-up, has finished."""
     begin = scheduler.get('begin', 0)
     if scheduler.get('end') is not None:
         return scheduler.end
@@ -140,13 +140,13 @@ def _horizon(scheduler: ConfigDict, kind: str) -> int:
         if name in scheduler:
             return scheduler[name] + begin
     raise ValueError(
-        f'--max-iters cannot tell how long param_scheduler {kind} is meant to last; give it an end '
+        f'--max-iters needs the length of param_scheduler {kind}, which has none; give it an end '
         'in --cfg-options, or count it in epochs'
     )
 
 
 def _list_steps(scheduler: ConfigDict, kind: str, run: int) -> None:
-    """Says by milestones what a step size says: they scale to fractions of an iteration, too."""
+    """Replaces a step size by milestones, which also scale to fractions of an iteration."""
     step = scheduler.pop('step_size')
     scheduler.type = _STEPS[kind]
     scheduler.milestones = list(range(step, _length(scheduler, run), step))
@@ -179,7 +179,7 @@ def _scale_counts(scheduler: ConfigDict, scale: Scale, by_epoch: bool) -> None:
 
 
 def _fitted_cycle(scheduler: ConfigDict, length: int) -> ConfigDict:
-    """Lets a one-cycle policy reach its peak in an iteration, the first if it has no time to rise.
+    """Moves the peak of a one-cycle policy to an iteration, to the first if it cannot rise.
 
     mmengine's peak is where ``pct_start * total_steps - 1`` says, which no iteration need hit.
     """
@@ -210,7 +210,7 @@ def _fitted_decay(scheduler: ConfigDict, kind: str, scale: Scale, old_length: in
 
 
 def _end_of_rise(scheduler: ConfigDict, kind: str) -> ConfigDict | None:
-    """Returns what is left to do of a rise that has one iteration or none: its last value."""
+    """Returns the rest of a rise that has one iteration or none: its last value."""
     left = scheduler.get('end_factor', 1.0) if 'Linear' in kind else 1.0
     if left == 1.0:
         return None

@@ -1,4 +1,4 @@
-"""Making all images of a config smaller, by the same factor wherever a size stands."""
+"""Image sizes of a config, all scaled by the same factor."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class _Factors:
         return type(size)(self.apply(part, multiple) for part in size)
 
     def apply_to_sigma(self, sigma: Any) -> Any:
-        """Scales the spread of a heatmap's peaks, which is counted in its pixels."""
+        """Scales the spread of a heatmap's peaks, in pixels of the heatmap."""
         if isinstance(sigma, (list, tuple)):
             return type(sigma)(self.apply_to_sigma(own) for own in sigma)
         return sigma * self.long
@@ -118,7 +118,7 @@ def _is_pair(size: Any) -> bool:
 
 
 def _sized_nodes(cfg: Config) -> Iterator[tuple[ConfigDict, Mapping[str, int]]]:
-    """Yields whatever may hold sizes, with the options that are such."""
+    """Yields the nodes that may hold sizes, with their size options."""
     model = cfg.get('model') or {}
     pipelines = [dataset.get('pipeline') for dataset in datasets(cfg, LOADERS)]
     pipelines += [

@@ -1,4 +1,4 @@
-"""Configs for other purposes than training: what surrounds model, data and hook taken away."""
+"""Training configs for other purposes: only model, data and hook remain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_training(cfg: Config) -> None:
     missing = [key for key in ('train_dataloader', 'optim_wrapper', 'model') if not cfg.get(key)]
     if missing:
         raise ValueError(
-            f'config must be one of a training, got none of {", ".join(missing)}; give a config '
+            f'config must be a training config, got none of {", ".join(missing)}; give a config '
             'that tools/train.py takes'
         )
 
@@ -59,12 +59,12 @@ def remove_surroundings(cfg: Config) -> Config:
 
 
 def without_checkpoint(pretrained: Any) -> bool | None:
-    """Value of an argument ``pretrained`` that names no checkpoint; TIMMBackbone's is a bool."""
+    """Value of ``pretrained`` that names no checkpoint; TIMMBackbone's is a bool."""
     return False if isinstance(pretrained, bool) else None
 
 
 def remove_pretrained(node: Any) -> None:
-    """Removes the names of checkpoints wherever they stand in a model's config, in place."""
+    """Removes the names of checkpoints from a model's config, in place."""
     if isinstance(node, dict):
         if node.get('pretrained') is not None:
             node['pretrained'] = without_checkpoint(node['pretrained'])

@@ -1,4 +1,4 @@
-"""``--weights``: what the backbone starts from."""
+"""``--weights``: initial weights of the backbone."""
 
 from __future__ import annotations
 

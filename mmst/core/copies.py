@@ -1,4 +1,4 @@
-"""What modules hold, put back as it was."""
+"""Copies of what modules hold, and its restoration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MISSING = object()
 
 @contextmanager
 def preserved(places: Iterable[Place]) -> Iterator[None]:
-    """Puts attributes back on exit, also by an exception, whatever happens to them within.
+    """Restores attributes on exit, also after an exception.
 
     Within the context, tensors are copies. So nothing touches the original ones, and a graph that
     was recorded before and still needs them stays valid. Containers (dict, list, set, deque) are

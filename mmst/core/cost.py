@@ -1,9 +1,9 @@
-"""What a subnet costs, in floating-point operations of the backbone's forward pass."""
+"""FLOPs of a network and of its residual blocks, and the share that a subnet has of them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,19 +13,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from .space import DepthSpace, Subnet
 from .stages import residual_stages
 
-__all__ = ['BlockShapeError', 'DepthCost', 'depth_cost']
+__all__ = ['BlockShapeError', 'DepthCost', 'count_flops', 'depth_cost']
 
 
 class BlockShapeError(ValueError):
-    """A block that could be skipped returns something else than a tensor of its input's shape."""
+    """A block does not return a tensor of its input's shape, so it cannot be skipped."""
 
 
 @dataclass(frozen=True)
 class DepthCost:
-    """FLOPs of a backbone and of its blocks.
+    """FLOPs of a network and of the residual blocks of its backbone.
 
     Args:
-        total: FLOPs of the whole backbone.
+        total: FLOPs of the whole network.
         blocks: FLOPs of each block of each stage.
     """
 
@@ -33,7 +33,7 @@ class DepthCost:
     blocks: tuple[tuple[int, ...], ...]
 
     def ratio(self, subnet: Subnet) -> float:
-        """FLOPs of a subnet over those of the whole backbone, at equal input size."""
+        """FLOPs of a subnet over those of the whole network, at equal input size."""
         kept = [
             [float(i in stage) for i in range(len(flops))]
             for stage, flops in zip(subnet.blocks, self.blocks, strict=True)
@@ -51,6 +51,30 @@ class DepthCost:
             for flops, probability in zip(stage, probabilities, strict=True)
         )
         return 1 - skipped / self.total
+
+
+@torch.no_grad()
+def count_flops(
+    forward: Callable[[], object], model: nn.Module, backbone: nn.Module | None = None
+) -> DepthCost:
+    """Counts the FLOPs of a forward pass; a multiplication and an addition are two.
+
+    Args:
+        forward: Runs ``model`` once.
+        model: The network that is counted, on any device, ``meta`` included.
+        backbone: The part of it, or ``model`` itself, whose residual blocks are counted one by one.
+            Defaults to none.
+    """
+    with FlopCounterMode(display=False) as counter:
+        forward()
+    counts, root = counter.get_flop_counts(), type(model).__name__
+    names = {module: f'{root}.{name}' for name, module in model.named_modules()}
+    stages = [] if backbone is None else residual_stages(backbone)
+    blocks = tuple(
+        tuple(sum(counts.get(names[block.module], {}).values()) for block in stage)
+        for stage in stages
+    )
+    return DepthCost(counter.get_total_flops(), blocks)
 
 
 def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> DepthCost:
@@ -76,18 +100,9 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
     twin.to('meta')
     twin.train(False)
     names = {module: name for name, module in twin.named_modules()}
-    stages = residual_stages(twin)
-    for block in (block for stage in stages for block in stage[1:]):
+    for block in (block for stage in residual_stages(twin) for block in stage[1:]):
         _verify_shape(block.module, names[block.module])
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        twin(torch.empty(1, 3, *input_hw, device='meta'))
-    counts = counter.get_flop_counts()
-    root = type(twin).__name__
-    blocks = tuple(
-        tuple(sum(counts.get(f'{root}.{names[block.module]}', {}).values()) for block in stage)
-        for stage in stages
-    )
-    return DepthCost(counter.get_total_flops(), blocks)
+    return count_flops(lambda: twin(torch.empty(1, 3, *input_hw, device='meta')), twin, twin)
 
 
 def _verify_shape(block: nn.Module, name: str) -> None:

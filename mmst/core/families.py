@@ -1,4 +1,4 @@
-"""Where the residual blocks of the known backbones are: a table of rules.
+"""Table of rules: the places of the residual blocks in known backbones.
 
 Keys are dotted class names. Subclasses are known, too: RegNet, ResNeXt, Res2Net and others have the
 layout of a ResNet.
@@ -13,17 +13,23 @@ from .stages import Family, register_families
 
 __all__ = ['FAMILIES']
 
+_ONE = 'All layers are one stage.'
+
 _RESNET = Containers('layer[1-9]', additive=False)
-_INVERTED = Shortcuts(additive=True)
-_LAYERS = Containers('layers', additive=True)
-_BLOCKS = Containers('blocks', additive=True)
+_INVERTED = Shortcuts(additive=True, note='A stage begins at every block without a shortcut.')
+_LAYERS = Containers('layers', additive=True, note=_ONE)
+_BLOCKS = Containers('blocks', additive=True, note=_ONE)
 _STAGES = Containers('stages.*.blocks', additive=True)
 # A layer is (patch embedding, encoder layers, norm). PVTv1 has a position embedding before the
 # encoder layers, in their container.
 _PYRAMID = Containers('layers.*.1', kind='*EncoderLayer', additive=True)
 _STAGES_OF_BLOCKS = Containers('stages.*', additive=True)
-# Each branch of each module is a stage. HRFormer is a subclass.
-_HRNET = Containers('layer1 stage[2-9].*.branches.*', additive=False)
+# HRFormer is a subclass.
+_HRNET = Containers(
+    'layer1 stage[2-9].*.branches.*',
+    additive=False,
+    note='A stage is a branch of a module.',
+)
 _CSP = Containers('stage[1-9].*.blocks', additive=True)
 # The first unit of a stage halves the resolution.
 _SHUFFLE = Containers('layers.*', kind='ShuffleUnit', additive=False)
@@ -97,7 +103,7 @@ _OPENMMLAB: dict[str, Family] = {
     'mmpretrain.models.backbones.swin_transformer_v2.SwinTransformerV2': Containers(
         'stages.*.blocks', additive=False
     ),
-    'mmpretrain.models.backbones.t2t_vit.T2T_ViT': Containers('encoder', additive=True),
+    'mmpretrain.models.backbones.t2t_vit.T2T_ViT': Containers('encoder', additive=True, note=_ONE),
     'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
     'mmpretrain.models.backbones.tinyvit.TinyViT': Containers('stages.*.blocks', additive=False),
     'mmpretrain.models.backbones.twins.PCPVT': _STAGES_OF_BLOCKS,
@@ -106,7 +112,7 @@ _OPENMMLAB: dict[str, Family] = {
     'mmpretrain.models.backbones.vig.Vig': _BLOCKS,
     'mmpretrain.models.backbones.vision_transformer.VisionTransformer': _LAYERS,
     'mmpretrain.models.backbones.vit_sam.ViTSAM': _LAYERS,
-    'mmpretrain.models.backbones.xcit.XCiT': Containers('xca_layers', additive=True),
+    'mmpretrain.models.backbones.xcit.XCiT': Containers('xca_layers', additive=True, note=_ONE),
     'mmseg.models.backbones.beit.BEiT': _LAYERS,
     'mmseg.models.backbones.hrnet.HRNet': _HRNET,
     'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
@@ -133,7 +139,7 @@ _TORCHVISION: dict[str, Family] = {
         'features.[1357]', additive=True
     ),
     'torchvision.models.vision_transformer.VisionTransformer': Containers(
-        'encoder.layers', additive=True
+        'encoder.layers', additive=True, note=_ONE
     ),
 }
 
@@ -182,6 +188,6 @@ FAMILIES: dict[str, Family] = {
     'timm.models._features.FeatureGetterNet': Wrapper('model'),
     'timm.models._features.FeatureHookNet': Parts(_PARTS),
 }
-"""Rule of each known class; :data:`mmst.cli.backbone_table.EXAMPLES` has one model of each."""
+"""Rule of each known class; :mod:`mmst.cli.list_backbones` has an example of each."""
 
 register_families(FAMILIES)

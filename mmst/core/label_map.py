@@ -16,7 +16,7 @@ Size = tuple[int, int]
 
 
 def nearest_index(size: int, new_size: int, device: torch.device | str = 'cpu') -> Tensor:
-    """Which of ``size`` pixels each of ``new_size`` pixels shows.
+    """Index among ``size`` pixels that each of ``new_size`` pixels shows.
 
     Returns:
         Ascending positions, an int64 tensor of shape (new_size,).
@@ -60,5 +60,5 @@ def check_map_size(map_hw: Size, image_hw: Size) -> None:
         raise ValueError(
             'a map of labels must be at least as large as its image, got '
             f'{tuple(map_hw)} for an image of {tuple(image_hw)} pixels; a batch augmentation that '
-            'resizes images but not their maps leaves them behind'
+            'resizes images must also resize their maps'
         )

@@ -1,4 +1,4 @@
-"""What a subnet loses against its teacher.
+"""Losses of a subnet against its teacher.
 
 Shapes: N images, C classes. All functions compute in at least single precision.
 """
@@ -17,7 +17,7 @@ NORMALIZATIONS = ('layer_norm', 'l2')
 def normalize_logits(
     logits: Tensor, method: str = 'layer_norm', amplitude: float = 1.0, eps: float = 1e-7
 ) -> Tensor:
-    """Takes the magnitude out of logits (ST++ section 3.2.3, eq. 4 and 5).
+    """Removes the magnitude of logits (ST++ section 3.2.3, eq. 4 and 5).
 
     Args:
         logits: Of shape (N, C).
@@ -79,7 +79,7 @@ def kl_div_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> T
 def check_temperature(temperature: float) -> None:
     """Raises ValueError unless the temperature is positive."""
     if not temperature > 0:
-        raise ValueError(f'temperature must be positive, got {temperature!r}; 1.0 is the paper')
+        raise ValueError(f'temperature must be positive, got {temperature!r}; the paper uses 1.0')
 
 
 def kl_minus_loss(

@@ -1,4 +1,4 @@
-"""Normalisation statistics: what a subnet may do to them, and how it gets its own.
+"""Normalisation statistics: isolated from subnets, and recomputed for a subnet.
 
 A subnet sees other activations than the main network (fewer blocks, smaller inputs), so sharing
 running statistics would spoil the main network's evaluation.
@@ -63,7 +63,7 @@ def isolated_layers(modules: Iterable[nn.Module]) -> Iterator[None]:
 def recalibrate_norm(
     model: nn.Module, batches: Iterable[Any], forward: Callable[[Any], Any] | None = None
 ) -> Iterator[None]:
-    """Gives a network normalisation statistics of its own within the context.
+    """Recomputes the normalisation statistics of a network within the context.
 
     Use it inside :func:`~mmst.core.active_subnet` to evaluate or export a subnet. Running
     statistics become the cumulative average over the batches; on exit everything is restored.

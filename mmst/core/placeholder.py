@@ -1,4 +1,4 @@
-"""What stands where a residual block was."""
+"""Placeholders for skipped and removed residual blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ['Removed', 'Skip']
 
 
 class Skip(nn.Module):
-    """Stands in for a skipped block: returns its first argument."""
+    """Replaces a skipped block: returns its first argument."""
 
     def forward(self, x: object, *args: object, **kwargs: object) -> object:
         """Returns its first argument."""
@@ -16,4 +16,4 @@ class Skip(nn.Module):
 
 
 class Removed(Skip):
-    """Stands in for a block that was removed for good, which is a block of the network no more."""
+    """Replaces a permanently removed block, which is no longer part of the network."""

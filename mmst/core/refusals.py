@@ -1,4 +1,4 @@
-"""Backbones of the OpenMMLab libraries whose blocks cannot be skipped, and why.
+"""Backbones of the OpenMMLab libraries whose blocks cannot be skipped, with reasons.
 
 An adapter that is registered for one of these classes nevertheless is taken, see
 :func:`mmst.core.register_residual_stages`.

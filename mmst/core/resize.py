@@ -77,7 +77,7 @@ def smallest_size(size_hw: Size, min_ratio: float, size_divisor: int = 1) -> Siz
 
 
 def lies_on_lattice(size_hw: Size, size_divisor: int) -> bool:
-    """Tells whether a size of :func:`sample_size` is a multiple, and not just the input's own."""
+    """Returns whether a size of :func:`sample_size` is a multiple, not just the input's own."""
     return min(size_hw) % size_divisor == 0
 
 

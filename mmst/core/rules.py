@@ -1,4 +1,4 @@
-"""Rules that say where the residual blocks of a family of backbones are."""
+"""Rules for the places of residual blocks in a family of backbones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .stages import Block, Family, has_shortcut, is_additive, residual_stages
 
 __all__ = ['Containers', 'Parts', 'Rule', 'Shortcuts', 'Wrapper']
 
+_INSIDE = 'Those of the network inside.'
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(Family):
@@ -21,9 +23,11 @@ class Rule(Family):
 
     Attributes:
         additive: Whether blocks end with an addition.
+        note: See :class:`~mmst.core.stages.Family`.
     """
 
     additive: bool
+    note: str = 'A stage is a stage of the network.'
 
     def is_additive(self, backbone: nn.Module) -> bool:
         """See :class:`~mmst.core.stages.Family`."""
@@ -89,6 +93,7 @@ class Wrapper(Family):
     """
 
     path: str
+    note = _INSIDE
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """See :class:`~mmst.core.stages.Family`."""
@@ -110,6 +115,7 @@ class Parts(Family):
     """
 
     rules: Mapping[str, Family]
+    note = _INSIDE
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """See :class:`~mmst.core.stages.Family`."""

@@ -1,4 +1,4 @@
-"""How the weight of the subnet losses changes over training."""
+"""Schedules of the weight of the subnet losses."""
 
 from __future__ import annotations
 

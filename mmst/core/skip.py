@@ -1,4 +1,4 @@
-"""Running a backbone with some of its residual blocks skipped."""
+"""Skipping of residual blocks in a backbone."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterat
 
 
 def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
-    """Removes the last blocks of each stage for good, in place.
+    """Permanently removes the last blocks of each stage, in place.
 
     The remaining blocks keep their names, so the state dict is a part of the full network's. Layer
     numbers (``out_indices``, ``frozen_stages``) keep their meaning too, because something without

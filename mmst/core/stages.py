@@ -63,7 +63,13 @@ Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
 class Family(ABC):
-    """Where the stages of a family of backbones are."""
+    """Where the stages of a family of backbones are.
+
+    Attributes:
+        note: What a stage is, in a sentence for the table of the docs.
+    """
+
+    note: str = ''
 
     @abstractmethod
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
@@ -220,7 +226,7 @@ def _family_of(backbone: nn.Module) -> tuple[str, Family]:
     if name is not None:
         raise TypeError(
             f'backbone must have blocks that can be skipped, got {cls}: {REFUSALS[name]}. '
-            'An adapter that @mmst.core.register_residual_stages registers for it goes first'
+            'An adapter that @mmst.core.register_residual_stages registers for it takes priority'
         )
     library = cls.partition('.')[0]
     known = [name for name in _families if name.startswith(f'{library}.')]

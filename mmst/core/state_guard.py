@@ -1,4 +1,4 @@
-"""Finds state that a forward changes although nobody registered it."""
+"""Detection of unregistered state that a forward changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TORCH = frozenset(vars(nn.Module()))
 
 
 class StateRecord(NamedTuple):
-    """What :func:`record_state` returns: values that are equal if nothing has changed.
+    """Result of :func:`record_state`: values that are equal if nothing has changed.
 
     Args:
         attributes: By class and name of an attribute, the values in all modules of that class.
@@ -44,7 +44,7 @@ class StateRecord(NamedTuple):
 
 
 def record_state(model: nn.Module) -> StateRecord:
-    """Records what :func:`~mmst.core.isolated_state` does not put back, for a comparison.
+    """Records the state that :func:`~mmst.core.isolated_state` does not restore, to compare it.
 
     Plain attributes are recorded, also of objects that a module holds, and parameters. Values of a
     graph (tensors with a gradient function) count as equal. Each tensor is read once, so this is
@@ -79,7 +79,7 @@ def record_value(value: Any) -> Any:
 
 
 def _digest(value: Any, without: Container[str] = (), depth: int = 2) -> Any:
-    """Reduces a value to what can be compared, or to None.
+    """Reduces a value to a comparable form, or to None.
 
     Args:
         value: The value.
@@ -108,7 +108,7 @@ def _bytes(value: Tensor) -> tuple[tuple[int, ...], bytes]:
 
 
 def _moments(parameter: Tensor) -> Any:
-    """Sum and norm, which an update changes: all bytes of a large model would be too many."""
+    """Sum and norm, which an update changes; all bytes of a large model would be too many."""
     if parameter.is_meta:
         return None
     numbers = parameter.detach().double()

@@ -1,4 +1,4 @@
-"""What goes wrong in a subnet pass, said with the subnet and the size that it went wrong with."""
+"""Failures of a subnet pass, reported with its subnet and size."""
 
 from __future__ import annotations
 
@@ -87,15 +87,14 @@ class LossCheck:
         may_recover = self._left_out < MOST_LEFT_OUT
         if scaler is not None and scaler.is_enabled() and scaler.get_scale() >= 1 and may_recover:
             print_log(
-                f'{message}: the loss scaler leaves out this step, its scale is '
-                f'{scaler.get_scale():g}',
+                f'{message}: the loss scaler skips this step, its scale is {scaler.get_scale():g}',
                 logger='current',
                 level=logging.WARNING,
             )
             return
         raise FloatingPointError(
             f'{message}. Parameters are as before this iteration. Lower the learning rate or the '
-            'weight of subnets, begin them later, or leave such passes out with '
+            'weight of subnets, begin them later, or skip such passes with '
             "on_nonfinite='skip'"
         )
 

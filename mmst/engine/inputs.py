@@ -1,4 +1,4 @@
-"""How large the input of a subnet is."""
+"""Size rules for the input of a subnet."""
 
 from __future__ import annotations
 

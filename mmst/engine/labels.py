@@ -37,7 +37,7 @@ _clocks: list[Clock] = []
 
 @contextmanager
 def labelled(label: str) -> Iterator[None]:
-    """Gives a block a name in torch's profiler, and tells its time to the clock that watches."""
+    """Names a block in torch's profiler, and gives its time to the active clock."""
     # Recording for nobody takes a tenth of a millisecond after a forward that has used all caches.
     is_profiled = torch.autograd._profiler_enabled()
     clock = _clocks[-1] if _clocks else None
@@ -52,7 +52,7 @@ def labelled(label: str) -> Iterator[None]:
 
 @contextmanager
 def watched_by(clock: Clock) -> Iterator[None]:
-    """Lets a clock take the times of labelled blocks within the context."""
+    """Activates a clock for the labelled blocks within the context."""
     _clocks.append(clock)
     try:
         yield

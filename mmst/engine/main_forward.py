@@ -1,4 +1,4 @@
-"""Where subnet passes enter the main network's forward."""
+"""Entry of subnet passes into the main network's forward."""
 
 from __future__ import annotations
 

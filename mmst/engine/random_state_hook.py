@@ -1,4 +1,4 @@
-"""Runs that go on exactly where they were interrupted."""
+"""Exact continuation of interrupted runs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class RandomStateHook(Hook):
         if not isinstance(loop, EpochBasedTrainLoop):
             if not hasattr(loop, 'dataloader_iterator'):
                 runner.logger.warning(
-                    f'Random states of a {type(loop).__name__} are left alone, because it has no '
-                    'dataloader_iterator as IterBasedTrainLoop has: a resumed run will differ from '
-                    'the uninterrupted one'
+                    f'mmst.RandomStateHook sets no random states in a {type(loop).__name__}, which '
+                    'lacks the dataloader_iterator of IterBasedTrainLoop: a resumed run will '
+                    'differ from the uninterrupted one'
                 )
                 return
             # Also covers the batches that a resumed loop skips.
@@ -50,7 +50,7 @@ class RandomStateHook(Hook):
         if loop.dataloader.persistent_workers:
             runner.logger.warning(
                 'train_dataloader.persistent_workers should be False for an exact resume: the '
-                'random numbers of its workers go on from epoch to epoch. Set '
+                'random numbers of its workers continue from epoch to epoch. Set '
                 "persistent_workers=False, worker_init_fn=dict(type='mmst.seed_worker')"
             )
         if runner.iter % len(loop.dataloader):

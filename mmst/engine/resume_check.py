@@ -1,4 +1,4 @@
-"""Whether a resumed run goes on with the settings that it was interrupted with."""
+"""Comparison of the settings of a resumed run with those of the interrupted one."""
 
 from __future__ import annotations
 

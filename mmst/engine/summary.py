@@ -1,4 +1,4 @@
-"""What the start of a run says about stimulative training."""
+"""Summary of stimulative training at the start of a run."""
 
 from __future__ import annotations
 

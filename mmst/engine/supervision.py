@@ -1,4 +1,4 @@
-"""What a subnet learns from."""
+"""Supervision of subnets: the ground truth, or the logits of the main network."""
 
 from __future__ import annotations
 

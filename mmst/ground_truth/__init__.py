@@ -1,4 +1,4 @@
-"""Ground truth of a batch, and how it follows a resize.
+"""Ground truth of a batch, and its resize.
 
 One module per task library, imported when a data sample of that library is first seen.
 """

@@ -52,7 +52,7 @@ def resize_semantic_map(labels: Tensor, resize: ImageResize) -> Tensor:
 
 
 def has_pixels(masks: BitmapMasks, image_hw: Size) -> np.ndarray:
-    """Tells which of n masks have a pixel in an image of such a size, without its padding.
+    """Returns which of n masks have a pixel in an image of this size, without its padding.
 
     That of a thin object may have none after a resize to the nearest pixels.
 

@@ -44,7 +44,7 @@ Points = TypeVar('Points', np.ndarray, Tensor)
 
 @register_task(PoseDataSample)
 class PoseTask(Task):
-    """Images fill the batch; smaller ones are padded to what the network halves without a rest.
+    """Images fill the batch; smaller ones are padded to a size that the network halves evenly.
 
     See :meth:`Task.divisor_hw`: predicted heatmaps then have the size of the ground truth.
     """
@@ -155,7 +155,7 @@ def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
 
 @register_ground_truth(PoseDataSample, 'gt_fields.heatmap_mask')
 def resize_mask(mask: Tensor, resize: ImageResize) -> Tensor:
-    """Resizes a mask of shape (1, H, W): what has not been annotated. Padding is 0."""
+    """Resizes a mask of shape (1, H, W) of unannotated regions. Padding is 0."""
     check_map_size((mask.shape[-2], mask.shape[-1]), resize.from_hw)
     resized = resize_padded_batch(
         mask[None].float(), [resize.from_hw], [resize.to_hw], resize.padded_hw

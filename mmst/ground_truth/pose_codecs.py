@@ -1,4 +1,4 @@
-"""Which models of mmpose take smaller inputs, and which labels their heads read.
+"""Models of mmpose that accept smaller inputs, and the labels that their heads read.
 
 Samples may hold more labels than a head reads. What the model is, is therefore decided by its head
 and by the head's codec, never by the labels.
@@ -58,7 +58,7 @@ def head_codec(model: BaseModel) -> BaseKeypointCodec | None:
 
 
 def may_make(codec: BaseKeypointCodec | None, name: str) -> bool:
-    """Tells whether a codec makes the field ``name`` of a sample; an unknown one may make any."""
+    """Returns whether a codec makes the field ``name`` of a sample; an unknown one may make any."""
     tables = [getattr(codec, f'{kind}_mapping_table', {}) for kind in ('label', 'field')]
     made = {field for table in tables for field in table.values()}
     return not made or name in made

@@ -58,7 +58,7 @@ def register_heatmap_codec(codec_type: type[BaseKeypointCodec]) -> Callable[[Enc
 
 
 def can_encode(codec: BaseKeypointCodec | None) -> bool:
-    """Tells whether it is known how a codec encodes the heatmaps of a resized batch."""
+    """Returns whether the encoding of a codec for a resized batch is known."""
     return type(codec) in _encoders
 
 
@@ -73,7 +73,7 @@ def resized_heatmap_size(map_hw: Size, resize: ImageResize) -> Size:
         raise ValueError(
             'data_preprocessor.pad_size_divisor must make heatmaps of whole pixels, got inputs of '
             f'{resize.padded_hw} for heatmaps of {map_hw[0] / resize.from_hw[0]:g} times the size; '
-            'set it to a multiple of the pixels that one of a heatmap covers, 32 for most networks'
+            'set it to a multiple of the stride of the heatmaps, 32 for most networks'
         )
     height, width = (product // old for product, old in zip(products, resize.from_hw, strict=True))
     return height, width
@@ -180,7 +180,7 @@ def gaussian_maps(
 
 
 def _image_part(map_hw: Size, resize: ImageResize) -> Size:
-    """Size of what images cover of heatmaps of a padded batch, rounded up."""
+    """Size of the part of a padded batch's heatmaps that images cover, rounded up."""
     sizes = zip(map_hw, resize.to_hw, resize.padded_hw, strict=True)
     height, width = (-(-cells * new // padded) for cells, new, padded in sizes)
     return height, width
@@ -189,7 +189,7 @@ def _image_part(map_hw: Size, resize: ImageResize) -> Size:
 def _find_encoder(
     codec: BaseKeypointCodec | None, sample: PoseDataSample, resize: ImageResize
 ) -> Encoder:
-    """Finds how a codec is resized, which must be that of the main network's sample."""
+    """Finds the encoder of a codec, which must be that of the main network's sample."""
     encoder = _encoders.get(type(codec))
     if encoder is None:
         known = ', '.join(sorted(known.__name__ for known in _encoders))

@@ -1,4 +1,4 @@
-"""How the ground truth of a batch follows a resize.
+"""Rules for the resize of ground truth.
 
 A :class:`Task` knows the data samples of one library. The fields of a data sample are resized one
 by one, by functions registered under the field's path, e.g. ``'gt_instances.bboxes'``. A field
@@ -65,7 +65,7 @@ class ImageResize:
 
     @functools.cached_property
     def padded_alone_hw(self) -> Size:
-        """New size that the image would be padded to in a batch of its own."""
+        """Padded size of the resized image in a batch of one."""
         return pad_like(self.main_hw, self.to_hw, self.divisor_hw)
 
     @property
@@ -115,7 +115,7 @@ def register_ground_truth(
 
 
 class Task:
-    """What differs between libraries in resizing a batch: sizes, padding, metainfo.
+    """Library-specific parts of resizing a batch: sizes, padding, metainfo.
 
     The defaults fit images that fill the batch and a preprocessor with the settings of mmengine's
     ``ImgDataPreprocessor``, or one that does not pad.
@@ -126,7 +126,7 @@ class Task:
         return [(inputs.shape[-2], inputs.shape[-1])] * len(inputs)
 
     def pad_divisor(self, model: BaseModel) -> int:
-        """What the model's preprocessor pads the sides of a batch to a multiple of."""
+        """Divisor of the padded sides of a batch, from the model's preprocessor."""
         return getattr(model.data_preprocessor, 'pad_size_divisor', 1)
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
@@ -168,7 +168,7 @@ class Task:
         main_hw: Size,
         divisor_hw: Size,
     ) -> Size:
-        """Size of a padded batch of images of such sizes.
+        """Size of the padded batch for images of these sizes.
 
         Args:
             model: The model.
@@ -180,7 +180,7 @@ class Task:
         return pad_like(main_hw, stack_size(sizes_hw), divisor_hw)
 
     def pad_value(self, model: BaseModel) -> float:
-        """What the model's preprocessor fills the padding with."""
+        """Padding value of the model's preprocessor."""
         return getattr(model.data_preprocessor, 'pad_value', 0.0)
 
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def _scaled(scale_factor: Any, factor_xy: tuple[float, float]) -> tuple[float, .
 def field_resizer(
     sample_type: type, resize: ImageResize, path: str = ''
 ) -> Callable[[str, Any], Any]:
-    """Returns what maps the name and the value of a field of an element to its resized copy.
+    """Returns a function from name and value of a field to its resized copy.
 
     It raises ValueError for a field without a registered function.
 
@@ -264,7 +264,7 @@ def field_resizer(
             return map_fields(value, value.metainfo, convert)
         raise ValueError(
             'data_samples must hold only ground truth that mmst knows how to resize, got the '
-            f'field {path + name!r} in a {sample_type.__name__}. Say how it follows its image '
+            f'field {path + name!r} in a {sample_type.__name__}. Register its resize '
             f'with @mmst.register_ground_truth({sample_type.__name__}, {path + name!r}) on a '
             'function (value, resize) -> new value, or train subnets at full size (inputs=None)'
         )

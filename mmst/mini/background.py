@@ -1,4 +1,4 @@
-"""What is behind the objects: colour gradients, textures and harmless clutter."""
+"""Backgrounds: colour gradients, textures and harmless clutter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes scenes in the layout of COCO keypoints (2017).
+"""Writer of scenes in the layout of COCO keypoints (2017).
 
 root/train2017/000000000001.jpg ...
 root/val2017/000000500001.jpg ...
@@ -69,7 +69,7 @@ def _keypoint_fields(person: SceneObject) -> dict[str, Any]:
 
 
 def _detections(image: dict[str, Any], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a good detector might say: boxes a little off, and a false one of low score."""
+    """Detections of a good detector: slightly shifted boxes, and a false one of low score."""
     rng = np.random.default_rng(image['id'])
     size = np.array([image['width'], image['height']])
     corner = rng.uniform(0, 0.6, 2) * size

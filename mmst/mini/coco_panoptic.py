@@ -1,4 +1,4 @@
-"""Writes scenes in the layout of COCO panoptic segmentation (2017).
+"""Writer of scenes in the layout of COCO panoptic segmentation (2017).
 
 The files of :mod:`mmst.mini.coco`, and
 

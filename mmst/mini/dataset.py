@@ -1,4 +1,4 @@
-"""Making a mini data set: once, completely or not at all, always the same."""
+"""Generator of mini data sets: once, completely or not at all, always the same."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _splits(
 
 
 def _is_complete(root: Path, recipe: Mapping[str, Any]) -> bool:
-    """Tells whether ``root`` holds a whole mini data set of this recipe."""
+    """Returns whether ``root`` holds a whole mini data set of this recipe."""
     try:
         marker = json.loads((root / MARKER).read_text())
     except (OSError, ValueError):

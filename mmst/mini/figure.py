@@ -238,7 +238,7 @@ def _keypoints(joints: _Joints, scale: float, from_behind: bool) -> np.ndarray:
 
 
 def _is_hidden(name: str, joints: _Joints, scale: float) -> bool:
-    """Tells whether a part of the body lies before a joint and all that shows it."""
+    """Returns whether a part of the body hides a joint and everything that shows it."""
     last = max(index for index, part in enumerate(_BODY) if name in part.joints)
     return any(_covers(part, joints, scale, joints[name]) for part in _BODY[last + 1 :])
 

@@ -57,7 +57,7 @@ def random_size_hw(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def add_object(painter: Painter, rng: np.random.Generator) -> None:
-    """Adds one object where it leaves the others visible, if such a place is found."""
+    """Adds one object where it leaves the others visible, if there is such a place."""
     names = list(SHAPES)
     category = names[rng.integers(len(names))]
     extent = np.sqrt(np.prod(painter.size_hw))

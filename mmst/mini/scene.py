@@ -1,4 +1,4 @@
-"""Scenes: a picture and what is where in it, whatever data set they end up in."""
+"""Scenes: a picture and the places of its objects, for any data set."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Painter:
         return self._picture.shape[:2]
 
     def place(self, category: str, sprite: Sprite, min_inside: float = 0.7) -> None:
-        """Adds an object where it leaves the others visible, if such a place is found.
+        """Adds an object where it leaves the others visible, if there is such a place.
 
         Args:
             category: Its name.
@@ -98,7 +98,7 @@ class Painter:
         self.remember(SceneObject(category, mask, keypoints=keypoints))
 
     def paint(self, sprite: Sprite, center: np.ndarray) -> np.ndarray:
-        """Paints a sprite and its shadow; what it is of is left to :meth:`remember`.
+        """Paints a sprite and its shadow; :meth:`remember` notes the object.
 
         Returns:
             (H, W) bool, the pixels that it covers.
@@ -163,7 +163,7 @@ def _without(mask: np.ndarray, parts: Sequence[SceneObject]) -> list[SceneObject
 
 
 def _with_visibility(obj: SceneObject) -> SceneObject:
-    """Settles which keypoints are visible: what lies outside the picture cannot be labelled."""
+    """Decides which keypoints are visible; those outside the picture cannot be labelled."""
     if obj.keypoints is None:
         return obj
     height, width = obj.mask.shape

@@ -34,7 +34,7 @@ _SIGNS = (*[street_shapes.sign] * 3, SHAPES['stop sign'])
 
 
 def make_street_scene(seed: Sequence[int]) -> Scene:
-    """Paints a street and what stands and moves in it.
+    """Paints a street with its traffic.
 
     Args:
         seed: Integers that determine the scene.
@@ -60,7 +60,7 @@ class _Thing(NamedTuple):
 
 
 class _Traffic:
-    """What stands and moves in a street.
+    """Things that stand and move in a street.
 
     Args:
         street: The street.

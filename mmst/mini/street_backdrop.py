@@ -1,4 +1,4 @@
-"""The street itself, in perspective: the ground and what lines it on both sides."""
+"""The street in perspective: the ground, and the rows of things on both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands and moves in a street: one drawing for each kind of thing.
+"""Things that stand and move in a street: one drawing for each kind.
 
 As in :mod:`mmst.mini.shapes`, but not rotated afterwards: the lower edge of the
 canvas is the ground. Vehicles of four wheels are seen from behind or from the

@@ -82,7 +82,7 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
             cls = None
     if not inspect.isclass(cls):
         raise KeyError(
-            f'wraps must name a registered backbone class, got {wraps!r}, which is none in the '
+            f'wraps must name a registered backbone class, got {wraps!r}, which is not in the '
             f'scope {registry.scope!r}; set default_scope, or name the library before a dot '
             "('mmpretrain.ResNet'), which must be installed"
         )

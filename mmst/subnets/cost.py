@@ -1,4 +1,4 @@
-"""What a subnet costs beside its whole network: parameters, FLOPs and measured time."""
+"""Cost of a subnet beside its whole network: parameters, FLOPs and measured time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.core import DepthCost, active_subnet, residual_stages
+from mmst.core.cost import count_flops
 from mmst.core.space import Subnet
 from mmst.engine.model_parts import find_backbone, unwrapped
 
@@ -23,7 +23,7 @@ __all__ = [
     'Latency',
     'SubnetCost',
     'check_repeats',
-    'count_flops',
+    'count_tensor_mode',
     'example_input',
     'measure_latency',
 ]
@@ -50,7 +50,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class SubnetCost:
-    """What a subnet costs, each beside the whole network.
+    """Costs of a subnet, each beside the whole network.
 
     Args:
         parameters: Number of parameters: of the whole network, of the subnet.
@@ -83,10 +83,10 @@ class CostMeter:
         self.model = unwrapped(runner.model).eval()
         self.backbone = find_backbone(self.model)
         self.data = example_input(self.model, runner)
-        self.flops, self.counted = count_flops(self.model, self.backbone, self.data)
+        self.flops, self.counted = count_tensor_mode(self.model, self.backbone, self.data)
 
     def measure(self, depths: Sequence[int], repeats: int | None = None) -> SubnetCost:
-        """Returns what the subnet of these depths costs."""
+        """Returns the cost of the subnet with these depths."""
         with active_subnet(self.backbone, depths):
             parameters = _count_parameters(self.model)
         ratio = self.flops.ratio(Subnet(tuple(depths)))
@@ -97,7 +97,7 @@ class CostMeter:
         )
 
     def forward(self) -> Any:
-        """Runs what is measured."""
+        """Runs the measured forward pass."""
         if self.counted == 'model':
             return self.model(**self.data, mode='tensor')
         return self.backbone(self.data['inputs'])
@@ -121,8 +121,7 @@ def example_input(model: nn.Module, runner: Runner) -> dict[str, Any]:
     return dict(data)
 
 
-@torch.no_grad()
-def count_flops(
+def count_tensor_mode(
     model: nn.Module, backbone: nn.Module, data: Mapping[str, Any]
 ) -> tuple[DepthCost, str]:
     """Counts the FLOPs of a forward pass in tensor mode, in all and for each residual block.
@@ -137,15 +136,15 @@ def count_flops(
         whole cannot run so.
     """
     try:
-        return _count(model, backbone, lambda: model(**data, mode='tensor')), 'model'
+        return count_flops(lambda: model(**data, mode='tensor'), model, backbone), 'model'
     except Exception:  # whatever a model raises that has no tensor mode
-        return _count(backbone, backbone, lambda: backbone(data['inputs'])), 'backbone'
+        return count_flops(lambda: backbone(data['inputs']), backbone, backbone), 'backbone'
 
 
 def measure_latency(
     forward: Forward, backbone: nn.Module, depths: Sequence[int], repeats: int | None = None
 ) -> Latency:
-    """Times the whole network and a subnet in turn, so that what drifts meets both alike.
+    """Times the whole network and a subnet in turn, so that drift affects both alike.
 
     Args:
         forward: Runs the model once.
@@ -178,7 +177,7 @@ def measure_latency(
 
 
 def check_repeats(repeats: int | None) -> None:
-    """Raises ValueError if a number of runs is less than 1; None stands for the default."""
+    """Raises ValueError if a number of runs is less than 1; None means the default."""
     if repeats is not None and repeats < 1:
         raise ValueError(f'--repeats must be at least 1, got {repeats}')
 
@@ -195,19 +194,6 @@ def _timed(forward: Forward) -> float:
 def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def _count(counted: nn.Module, backbone: nn.Module, forward: Forward) -> DepthCost:
-    names = {module: name for name, module in counted.named_modules()}
-    with FlopCounterMode(display=False) as counter:
-        forward()
-    counts = counter.get_flop_counts()
-    root = type(counted).__name__
-    blocks = tuple(
-        tuple(sum(counts.get(f'{root}.{names[block.module]}', {}).values()) for block in stage)
-        for stage in residual_stages(backbone)
-    )
-    return DepthCost(counter.get_total_flops(), blocks)
 
 
 def _count_parameters(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""A subnet of the trained network with norm statistics of its own, evaluated or exported."""
+"""A subnet of the trained network with its own norm statistics, evaluated or exported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse_depths(text: str) -> tuple[int, ...]:
 
 
 def check_recalibrate(recalibrate: int | None) -> None:
-    """Checks a number of training batches; None stands for the default.
+    """Checks a number of training batches; None means the default.
 
     Raises:
         ValueError: It is negative.

@@ -1,4 +1,4 @@
-"""A subnet as a network of its own: its checkpoint and its config."""
+"""Export of a subnet: its own checkpoint and config."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def export_subnet(
     file: Path,
     recalibrate: int | None = None,
 ) -> ExportedSubnet:
-    """Writes a subnet as a network of its own.
+    """Writes a subnet as a separate network.
 
     Args:
         runner: Runner of the whole network that will load its checkpoint, a local file, see

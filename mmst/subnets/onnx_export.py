@@ -1,4 +1,4 @@
-"""A network as an ONNX file that onnxruntime is seen to agree with."""
+"""Export of a network as an ONNX file, compared with onnxruntime."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Backbone(nn.Module):
 
 
 def check_onnx_installed() -> None:
-    """Raises ImportError unless the packages are there that ONNX files are written with."""
+    """Raises ImportError unless the packages that write ONNX files are installed."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -66,7 +66,7 @@ def check_onnx_installed() -> None:
 
 
 def exported_part(model: nn.Module, cfg: Config) -> tuple[nn.Module, str]:
-    """Returns what of a model is exported, and what that is called.
+    """Returns the exported part of a model, and its name.
 
     A classifier is exported whole. What detectors, segmenters and pose estimators do after
     backbone and neck depends on the data, or is decoded outside the network.

@@ -1,4 +1,4 @@
-"""Choosing a subnet by what it costs and how good it is: candidates, results, the front."""
+"""Choice of a subnet by cost and quality: candidates, results, the Pareto front."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Metric:
-    """By what candidates are compared.
+    """Metric that compares candidates.
 
     Args:
         name: Key of the metrics.
@@ -152,7 +152,7 @@ class Results:
         return found
 
     def append(self, candidate: Candidate) -> None:
-        """Adds a candidate for good."""
+        """Appends a candidate to the file."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({'key': self.key, **asdict(candidate)}) + '\n'
         with self.file.open('a+b') as stream:

@@ -1,4 +1,4 @@
-"""Evaluating the subnets that satisfy a limit, and choosing the best."""
+"""Search for the best subnet within a limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ['Limits', 'search_key', 'search_subnets']
 
 @dataclass(frozen=True)
 class Limits:
-    """What a subnet may cost; one of the two limits is given.
+    """Limit on the cost of a subnet; one of the two is given.
 
     Args:
         max_flops: Largest FLOPs: a ratio to the whole network's (up to 1), or their number.
@@ -61,7 +61,7 @@ def search_subnets(
     repeats: int | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[list[Candidate], Metric, Candidate]:
-    """Evaluates the subnets of a network that satisfy a limit; those finished before are not again.
+    """Evaluates the subnets of a network within a limit, except those finished before.
 
     Args:
         runner: Runner whose test data the subnets are compared on, see
@@ -104,7 +104,7 @@ def search_subnets(
     if chosen_by is None:
         raise ValueError(
             f'--max-latency {limits.max_latency:g} allows none of the {len(wanted)} subnets; raise '
-            'it, or let the space have smaller ones (model.backbone.choices)'
+            'it, or extend the space to smaller ones (model.backbone.choices)'
         )
     return measured, chosen_by, chosen_by.best(measured)
 

@@ -1,4 +1,4 @@
-"""What transforms of mmpretrain's pipelines ask of images."""
+"""Image checks of transforms for mmpretrain's pipelines."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def check_uint8_image(owner: str, image: np.ndarray) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
             f'{owner} needs images of shape (H, W, 3) and type uint8, got {image.shape} '
-            f'and {image.dtype}; put it before what makes them float or grey'
+            f'and {image.dtype}; put it before transforms that make images float or grey'
         )

@@ -151,7 +151,7 @@ def test_an_unknown_setting_of_the_hook_is_refused():
     [
         ({'num_subnets': ()}, r'--num-subnets must be integers of at least 0, got \[\]'),
         ({'num_subnets': (1, -1)}, r'--num-subnets must be integers of at least 0, got \[1, -1\]'),
-        ({'num_subnets': (1, 1)}, r'--num-subnets must differ, got \[1, 1\]'),
+        ({'num_subnets': (1, 1)}, r'--num-subnets must not repeat, got \[1, 1\]'),
         ({'iters': 0}, r'--iters must be at least 1, got 0'),
         ({'warmup': 0}, r'--warmup must be at least 1, got 0'),
         ({'batch_size': 0}, r'--batch-size must be at least 1, got 0'),

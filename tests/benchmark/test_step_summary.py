@@ -22,8 +22,13 @@ PLAIN_SECONDS = [1.0, 2.0, 3.0, 4.0]
 EXTRA_FLOPS = [20, 50, 80, 30]
 
 
+NUM_SUBNETS = {'plain': None, 'inactive': 0, 'stimulated': 2}
+
+
 def sample(step, arm, seconds, flops, resize=0.0, images=0.0, peak=1000):
-    return StepSample(step, arm, seconds, 2 * seconds, resize, images, 0.1 * resize, flops, peak)
+    return StepSample(
+        step, arm, NUM_SUBNETS[arm], seconds, 2 * seconds, resize, images, 0.1 * resize, flops, peak
+    )
 
 
 def make_samples(overhead=1.1, outlier=1.0):
@@ -34,8 +39,8 @@ def make_samples(overhead=1.1, outlier=1.0):
         one = overhead * floor * seconds * slow
         samples += [
             sample(step, 'plain', seconds, 100, peak=900 + step),
-            sample(step, 'K=0', seconds * 1.01, 100, peak=903),
-            sample(step, 'K=1', one, 100 + extra, 0.04 * one, 0.01 * one, peak=1806 - step),
+            sample(step, 'inactive', seconds * 1.01, 100, peak=903),
+            sample(step, 'stimulated', one, 100 + extra, 0.04 * one, 0.01 * one, peak=1806 - step),
         ]
     return samples
 
@@ -43,7 +48,8 @@ def make_samples(overhead=1.1, outlier=1.0):
 def test_ratio_to_the_floor_is_that_of_each_iteration_to_its_own():
     plain, inactive, one = summarize_steps(make_samples())
     assert (plain.time_ratio, plain.floor, plain.to_floor, plain.memory_ratio) == (1, 1, 1, 1)
-    assert (inactive.num_subnets, inactive.floor) == (0, 1)
+    assert (plain.num_subnets, inactive.num_subnets, one.num_subnets) == (None, 0, 2)
+    assert inactive.floor == 1
     assert inactive.time_ratio == pytest.approx(1.01)
     assert one.floor == pytest.approx(1.45)
     assert one.to_floor == pytest.approx(1.1)
@@ -54,7 +60,7 @@ def test_ratio_to_the_floor_is_that_of_each_iteration_to_its_own():
     assert one.resize_share == pytest.approx(0.04)
     assert one.resize_inputs_share == pytest.approx(0.01)
     assert one.resize_ground_truth_share == pytest.approx(0.03)
-    assert one.other_ms == pytest.approx(18.04)
+    assert one.other_ms == pytest.approx(9.02)
 
 
 def test_an_outlier_does_not_move_the_ratio():
@@ -89,7 +95,7 @@ def test_iterations_are_added_up_over_the_interval():
         active = step % 2 == 0
         samples += [
             sample(step, 'plain', 1.0, 100),
-            sample(step, 'K=1', 1.8 if active else 1.0, 160 if active else 100),
+            sample(step, 'stimulated', 1.8 if active else 1.0, 160 if active else 100),
         ]
     _, one = summarize_steps(samples, interval=2)
     assert one.floor == pytest.approx(1.3)
@@ -99,7 +105,10 @@ def test_iterations_are_added_up_over_the_interval():
 @pytest.mark.parametrize(
     ('samples', 'message'),
     [
-        ([sample(0, 'K=1', 1.0, 100)], "samples must hold iterations of the arm 'plain', got none"),
+        (
+            [sample(0, 'stimulated', 1.0, 100)],
+            "samples must hold iterations of the arm 'plain', got none",
+        ),
         ([sample(0, 'plain', 1.0, 0)], 'the model must have matrix products or convolutions'),
     ],
 )
@@ -121,7 +130,7 @@ def test_interval_of_the_median_covers_it():
 def test_table_has_a_line_for_each_arm():
     lines = format_table(summarize_steps(make_samples())).splitlines()
     assert len(lines) == 2 + 3
-    row = 'K=1 4510.0 ms 1.595 1.450 1.100 1.100 to 1.100 2.000 4.00 % 1.00 % 3.00 % 18.04 ms'
+    row = 'stimulated 4510.0 ms 1.595 1.450 1.100 1.100 to 1.100 2.000 4.00 % 1.00 % 3.00 % 9.02 ms'
     assert ' '.join(lines[-1].split()) == row
     assert lines[-2].endswith('-')
 
@@ -143,7 +152,7 @@ def test_json_is_complete(tmp_path):
     assert content['environment']['device_name']
     assert content['environment']['versions']['torch'] == torch.__version__.partition('+')[0]
     assert [StepSample(**entry) for entry in content['samples']] == samples
-    assert [entry['arm'] for entry in content['summary']] == ['plain', 'K=0', 'K=1']
+    assert [entry['arm'] for entry in content['summary']] == ['plain', 'inactive', 'stimulated']
     assert content['summary'][2]['to_floor'] == summaries[2].to_floor
 
 

@@ -1,4 +1,4 @@
-"""What a preprocessor did to the pixels of a batch is undone."""
+"""The pixel conversion of a preprocessor is undone."""
 
 import numpy as np
 import pytest

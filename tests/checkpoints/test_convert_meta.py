@@ -1,4 +1,4 @@
-"""What a conversion keeps of a file, leaves out, and writes about it."""
+"""A conversion keeps, omits and records the right parts of a file."""
 
 import hashlib
 

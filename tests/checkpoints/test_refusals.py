@@ -1,4 +1,4 @@
-"""What looks like a ResNet of OpenMMLab and is none is refused, and the message says why."""
+"""A file that only resembles a ResNet of OpenMMLab is refused with the reason."""
 
 import json
 

@@ -47,7 +47,7 @@ def test_missing_safetensors_names_the_command(tmp_path, monkeypatch):
 def test_an_average_beside_the_weights_needs_a_choice(tmp_path):
     average = {key: value + 1 for key, value in WEIGHTS.items()}
     torch.save({'state_dict': WEIGHTS, 'state_dict_ema': average}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=r"'state_dict', 'state_dict_ema'; say which.*--entry"):
+    with pytest.raises(ValueError, match=r"'state_dict', 'state_dict_ema'; select one.*--entry"):
         read_source(tmp_path / 'a.pth')
     chosen = read_source(tmp_path / 'a.pth', 'state_dict_ema')
     assert torch.equal(chosen.state_dict['conv.bias'], average['conv.bias'])

@@ -45,6 +45,6 @@ def test_checksum_is_that_of_the_whole_file(tmp_path):
 
 
 def test_the_format_of_another_ending_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match=r'must not be called .safetensors, got .*; call it .pth'):
+    with pytest.raises(ValueError, match=r'must not end in .safetensors, got .*; use .pth'):
         write_checkpoint({}, tmp_path / 'a.safetensors', 'resnet50')
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""What tools/test.py evaluates: a checkpoint of the model, or a classifier of another library."""
+"""The checkpoint of tools/test.py: of the model, or a classifier of another library."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What each library's own scripts add to a config."""
+"""Config entries that each library's own scripts add."""
 
 import importlib.util
 

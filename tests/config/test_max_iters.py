@@ -176,7 +176,8 @@ def test_a_scheduler_that_would_never_step_is_refused():
 
 
 def test_a_scheduler_of_unknown_length_is_refused():
-    with pytest.raises(ValueError, match=r'how long param_scheduler StepLR.*give it an end'):
+    message = r'needs the length of param_scheduler StepLR.*give it an end'
+    with pytest.raises(ValueError, match=message):
         scheduler(5, {'type': 'StepLR', 'by_epoch': False, 'step_size': 100})
 
 

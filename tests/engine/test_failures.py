@@ -1,4 +1,4 @@
-"""What goes wrong in a subnet pass is said precisely, and leaves nothing behind."""
+"""A failure in a subnet pass is reported precisely, and leaves nothing behind."""
 
 import random
 from pathlib import Path

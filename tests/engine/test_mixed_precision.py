@@ -111,7 +111,7 @@ def overflow_at(monkeypatch):
 @pytest.mark.parametrize(
     ('on_nonfinite', 'stays', 'expected_scales', 'message'),
     [
-        ('stop', [False, True, False], [1024.0, 512.0, 512.0], 'the loss scaler leaves out this'),
+        ('stop', [False, True, False], [1024.0, 512.0, 512.0], 'the loss scaler skips this'),
         ('skip', [False] * 3, [1024.0] * 3, 'skipped on all ranks'),
     ],
 )

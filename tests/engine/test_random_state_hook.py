@@ -68,7 +68,7 @@ def test_loops_of_another_kind_are_left_alone(make_classifier_runner):
     runner._train_loop = Loop(runner, runner.train_loop.dataloader)
     runner.train()
     text = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
-    assert 'Random states of a Loop are left alone' in text
+    assert 'sets no random states in a Loop' in text
 
 
 def test_seeds_decide(make_classifier_runner):

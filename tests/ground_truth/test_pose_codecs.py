@@ -1,4 +1,4 @@
-"""What a model of mmpose is, its head and its codec say; what its samples hold does not matter."""
+"""The head and the codec decide the kind of a mmpose model; its samples do not matter."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What a subnet costs is counted and measured against the whole network."""
+"""The cost of a subnet is counted and measured against the whole network."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.core import active_subnet, prune_to_subnet
 from mmst.subnets import cost as subnet_cost
-from mmst.subnets.cost import CostMeter, count_flops, measure_latency
+from mmst.subnets.cost import CostMeter, count_tensor_mode, measure_latency
 
 torchvision = pytest.importorskip('torchvision')
 
@@ -64,7 +64,7 @@ def test_flops_and_parameters_are_those_of_the_network_built_shallower():
 def test_without_tensor_mode_the_backbone_is_counted():
     model = NoTensorMode().eval()
     data = {'inputs': torch.rand(1, 3, 32, 32), 'data_samples': None}
-    cost, counted = count_flops(model, model.backbone, data)
+    cost, counted = count_tensor_mode(model, model.backbone, data)
     assert counted == 'backbone'
     assert cost.total == flops_of(lambda: model.backbone(data['inputs']))
     meter = CostMeter(make_runner(model))

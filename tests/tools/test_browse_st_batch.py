@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmst.browse import browse as browse_module
+from mmst.browse import batches
 
 ST = """
 _base_ = './{base}.py'
@@ -47,7 +47,7 @@ def stimulative(tiny):
 def sheets(monkeypatch):
     """Columns and enlargement of every sheet, and the bare picture of each of its columns."""
     made, bare = [], []
-    compose, undo = browse_module.compose_sheet, browse_module.input_pictures
+    compose, undo = batches.compose_sheet, batches.input_pictures
 
     def spy_compose(columns, zoom):
         made.append((columns, zoom, bare.copy()))
@@ -59,8 +59,8 @@ def sheets(monkeypatch):
         bare.extend(pictures)
         return pictures
 
-    monkeypatch.setattr(browse_module, 'compose_sheet', spy_compose)
-    monkeypatch.setattr(browse_module, 'input_pictures', spy_undo)
+    monkeypatch.setattr(batches, 'compose_sheet', spy_compose)
+    monkeypatch.setattr(batches, 'input_pictures', spy_undo)
     return made
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mmst.analysis import curves
-
 DEMO = Path(__file__).parents[2] / 'tools' / 'demo.py'
 
 
@@ -63,6 +61,6 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, run_tool, monkeypatch, erro
         raise error('one line')
 
     (tmp_path / 'demo.json').write_text('{"finished": true}')
-    monkeypatch.setattr(curves, 'read_scalars', failing)
+    monkeypatch.setattr('mmst.cli.demo.read_scalars', failing)
     with pytest.raises(SystemExit, match=f'^{error.__name__}: one line$'):
         run_tool('demo', '--work-dir', tmp_path, '--report')

@@ -1,4 +1,4 @@
-"""What the tables of docs/results.md are made with: data of the configs, and the runner's door."""
+"""Sources of the tables of docs/results.md: data of the configs, and the runner's script."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What mmst trained opens in plain OpenMMLab, with upstream's config and upstream's functions."""
+"""Checkpoints of mmst open in plain OpenMMLab, with upstream's config and functions."""
 
 import copy
 import os

@@ -1,4 +1,4 @@
-"""What the classification tables need beside mmpretrain: a dataset and a data preprocessor.
+"""Dataset and data preprocessor of the classification experiments.
 
 Configs import it as `experiments.classification`: Python finds it beside `tools/train.py`.
 """

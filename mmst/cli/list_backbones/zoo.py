@@ -1,4 +1,4 @@
-"""How many of the configs that the OpenMMLab libraries ship have a known backbone."""
+"""Count of the configs with a known backbone, among those that the OpenMMLab libraries ship."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def count_zoo(library: str) -> ZooCount:
     """
     spec = importlib.util.find_spec(library)
     if spec is None or spec.origin is None:
-        raise ImportError(f'the configs of {library} are counted, which is not installed')
+        raise ImportError(f'the configs of {library} need {library}, which is not installed')
     for name in filter(importlib.util.find_spec, ZOO_LIBRARIES):  # they use each other's backbones
         importlib.import_module(f'{name}.utils').register_all_modules(init_default_scope=False)
     return count_configs(Path(spec.origin).parent / '.mim' / 'configs', library)

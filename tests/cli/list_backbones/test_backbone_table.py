@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmst.cli.backbone_table import EXAMPLES, backbone_table, replace_tables
+from mmst.cli.list_backbones.backbone_table import EXAMPLES, backbone_table, replace_tables
 from mmst.core import Block, active_subnet, register_residual_stages, residual_stages
 from mmst.core.refusals import REFUSALS
 from mmst.core.stages import _families
 
-PAGE = Path(__file__).parents[2] / 'docs' / 'backbones.md'
+PAGE = Path(__file__).parents[3] / 'docs' / 'backbones.md'
 
 
 def test_tables_of_the_docs_are_the_registry():

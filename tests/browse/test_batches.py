@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch.utils.data import Dataset
 
-from mmst.browse import browse as browse_module
-from mmst.browse.browse import browse, prepare_browse, training_batches, view_batch
+from mmst.browse import batches
+from mmst.browse.batches import browse, prepare_browse, training_batches, view_batch
 from mmst.engine import HOOKS
 from mmst.engine.subnet_pass import SubnetTrainer
 
@@ -127,13 +127,13 @@ def test_the_main_networks_batch_is_the_preprocessors(make_random_runner, hook_c
 @pytest.fixture
 def sheets(monkeypatch):
     """Columns and enlargement of every sheet that is made."""
-    made, compose = [], browse_module.compose_sheet
+    made, compose = [], batches.compose_sheet
 
     def spy(columns, zoom):
         made.append((columns, zoom))
         return compose(columns, zoom)
 
-    monkeypatch.setattr(browse_module, 'compose_sheet', spy)
+    monkeypatch.setattr(batches, 'compose_sheet', spy)
     return made
 
 
@@ -177,7 +177,7 @@ def test_colours_are_the_same_for_all_networks(
         drawn.append(np.random.rand())
         return {'x': picture}
 
-    monkeypatch.setattr(browse_module, 'truth_drawer', lambda *_: draw)
+    monkeypatch.setattr(batches, 'truth_drawer', lambda *_: draw)
     hook = HOOKS.build(hook_config())
     runner = make_random_runner(hook=None)
     np.random.seed(0)
@@ -188,7 +188,7 @@ def test_colours_are_the_same_for_all_networks(
 def test_without_a_visualizer_the_images_are_drawn_and_it_is_said_once(
     make_random_runner, hook_config, sheets, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(browse_module, 'truth_drawer', lambda *_: None)
+    monkeypatch.setattr(batches, 'truth_drawer', lambda *_: None)
     runner = make_random_runner(hook=None)
     warnings = []
     monkeypatch.setattr(runner.logger, 'warning', warnings.append)
@@ -202,7 +202,7 @@ def test_nothing_to_draw_is_an_error(make_random_runner, hook_config, tmp_path, 
     hook = HOOKS.build(hook_config())
     with pytest.raises(ValueError, match='num_batches must be at least 1, got 0'):
         browse(make_random_runner(hook=None), hook, 0, tmp_path)
-    monkeypatch.setattr(browse_module, 'training_batches', lambda *_: iter(()))
+    monkeypatch.setattr(batches, 'training_batches', lambda *_: iter(()))
     with pytest.raises(ValueError, match='train_dataloader must yield at least one batch'):
         browse(make_random_runner(hook=None), hook, 1, tmp_path)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mmst.core.refusals import REFUSALS
-from mmst.core.rules import Containers, Rule
+from mmst.core.rules import Rule
 from mmst.core.stages import Family, known_backbones
 
 __all__ = [
@@ -47,7 +47,7 @@ class Example(NamedTuple):
 
     @property
     def code(self) -> str:
-        """How it is built, in short."""
+        """Short form of the call that builds it."""
         arguments = ', '.join(
             f'{name}=' + ('...' if isinstance(value, dict) and len(value) > 2 else repr(value))
             for name, value in self.arguments.items()
@@ -191,7 +191,7 @@ EXAMPLES = (
 
 
 def backbone_table() -> str:
-    """Formats one row per class and example, of equal ones in several libraries one row.
+    """Formats one row per class and example, and one row for equal ones in several libraries.
 
     Raises:
         ValueError: A class of a library is registered without example, or the other way round.
@@ -204,8 +204,8 @@ def backbone_table() -> str:
     different = sorted(set(known) ^ {example.cls for example in EXAMPLES})
     if different:
         raise ValueError(
-            'EXAMPLES of mmst/cli/backbone_table.py must have the registered backbones, no others; '
-            f'they differ by {different}'
+            'EXAMPLES of mmst/cli/list_backbones/backbone_table.py must have the registered '
+            f'backbones, no others; they differ by {different}'
         )
     rows: dict[tuple[str, ...], list[str]] = {}
     for example in EXAMPLES:
@@ -214,7 +214,7 @@ def backbone_table() -> str:
         blocks = ', '.join(map(str, example.blocks))
         if len(set(example.blocks)) == 1 and len(example.blocks) > 8:
             blocks = f'{len(example.blocks)} stages of {example.blocks[0]}'
-        row = (cls, f'`{example.code}`', blocks, _stages_of(family), _raw_of(family))
+        row = (cls, f'`{example.code}`', blocks, family.note, _raw_of(family))
         rows.setdefault(row, []).append(example.library)
     titles = ('class', 'library', 'for example', 'blocks per stage', 'stages', 'raw sampling')
     lines = [f'| {" | ".join(titles)} |', '|---' * len(titles) + '|']
@@ -223,20 +223,8 @@ def backbone_table() -> str:
     return '\n'.join(lines)
 
 
-def _stages_of(family: Family) -> str:
-    """Says in words what the stages of a family are."""
-    if not isinstance(family, Rule):
-        return 'Those of the network inside.'
-    if not isinstance(family, Containers):
-        return 'A stage begins at every block without a shortcut.'
-    if 'branches' in family.path:
-        return 'A stage is a branch of a module.'
-    several = family.kind != '*' or any(wildcard in family.path for wildcard in '*[')
-    return 'A stage is a stage of the network.' if several else 'All layers are one stage.'
-
-
 def _raw_of(family: Family) -> str:
-    """Says whether raw sampling is possible."""
+    """Describes whether raw sampling is possible."""
     if not isinstance(family, Rule):
         return 'as there'
     return 'yes' if family.additive else 'no'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmst.cli.zoo import count_configs, count_zoo, zoo_table
+from mmst.cli.list_backbones.zoo import count_configs, count_zoo, zoo_table
 
 CONFIGS = {
     'known': "model = dict(type='M', backbone=dict(type='ResNet', depth=50))",
@@ -34,5 +34,5 @@ def test_configs_are_counted_by_their_first_backbone(tmp_path):
 
 
 def test_library_that_is_not_installed_is_refused():
-    with pytest.raises(ImportError, match='configs of mmnothing are counted'):
+    with pytest.raises(ImportError, match='configs of mmnothing need mmnothing'):
         count_zoo('mmnothing')

@@ -1,4 +1,4 @@
-"""What subnets see in a training beside what the main network sees, as pictures."""
+"""Training batches as pictures: the subnets' view beside the main network's."""
 
 from __future__ import annotations
 
