@@ -116,13 +116,7 @@ class StimulativeHook(StimulativeSettings, Hook):
             check=self._losses,
         )
         runner.logger.info(
-            summarize(
-                self._schedule,
-                backbone,
-                self._cost,
-                inputs=self.input_rule,
-                supervision=self._supervision,
-            )
+            summarize(self._schedule, backbone, self._cost, self.input_rule, self._supervision)
         )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:

@@ -40,7 +40,6 @@ def summarize(
     schedule: Schedule,
     backbone: nn.Module,
     cost: DepthCost | None,
-    *,
     inputs: RandomSmallerInput | None,
     supervision: object,
 ) -> str:
