@@ -3,10 +3,10 @@ INTERPRETER := $(or $(PYTHON),python3)
 # Each process imports mmdet and its like, and grows to between 4 and 9 GB.
 PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 4
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-core lint format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## make .venv with the pinned, tested stack and mmst in it (once, about 10 minutes)
 	@command -v $(INTERPRETER) > /dev/null || { echo 'make setup: Python must be 3.10, 3.11 or' \
@@ -19,6 +19,14 @@ demo: setup  ## train and evaluate a small detector on generated images
 # One thread in each process: several would wait for each other, networks this small gain nothing.
 test: setup  ## run the test suite, all but the slow tests; PYTEST_ARGS replaces the options
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-core: .venv-core/made  ## run the tests of mmst.core where torch is the only library
+	OMP_NUM_THREADS=1 .venv-core/bin/python -m pytest -q tests/core
+
+.venv-core/made: requirements/lock.txt
+	$(INTERPRETER) -m venv --clear .venv-core
+	.venv-core/bin/python -m pip install --quiet --constraint $< torch pytest hypothesis
+	touch $@
 
 lint: setup  ## check style and types
 	.venv/bin/ruff check

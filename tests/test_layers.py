@@ -60,6 +60,18 @@ def test_every_folder_is_a_known_layer():
     assert folders == set(LAYERS)
 
 
+def test_only_the_doors_in_tools_import_commands():
+    everything = [p for name in ('mmst', 'tools', 'configs') for p in (ROOT / name).rglob('*.py')]
+    importing = {path for path in everything if any('mmst.cli' in n for n in imports_of(path))}
+    doors = importing - set(files('cli'))
+    assert len(doors) == 11
+    for path in doors:
+        assert path.parent == ROOT / 'tools', f'{path} imports mmst.cli'
+        code = ast.unparse(ast.parse(path.read_text()).body[1:])  # without the docstring
+        guard = "if __name__ == '__main__':\n    main()"
+        assert code == f'from mmst.cli.{path.stem} import main\n{guard}', f'{path} does more'
+
+
 def test_core_needs_torch_and_the_standard_library_only():
     for path in files('core'):
         roots = {name.split('.')[0] for name in imports_of(path)}

@@ -1,4 +1,4 @@
-"""Prints the tables of the backbones whose blocks can be skipped and of those that are refused.
+"""Prints the tables of the backbones whose blocks can be skipped, and of the refused ones.
 
 python tools/list_backbones.py                             # prints them
 python tools/list_backbones.py --write docs/backbones.md   # puts them there

@@ -64,7 +64,8 @@ def read_log(work_dir: Path) -> TrainingLog:
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not files:
         raise FileNotFoundError(f'no */vis_data/scalars.json in {work_dir}')
-    training, validation = {}, {}
+    training: dict[int, dict[str, Any]] = {}
+    validation: dict[int, dict[str, Any]] = {}
     for file in files:
         for line in map(json.loads, file.read_text().splitlines()):
             step = line.get('iter', line.get('step'))

@@ -86,9 +86,10 @@ def difference(effect: Effect, results: Mapping[str, ArmResults]) -> Difference 
     """
     own = results[effect.arm].metric
     found = [_paired(name, own, results[name].metric) for name in effect.over]
-    if not found or any(one is None for one in found):
+    complete = [one for one in found if one is not None]
+    if not complete or len(complete) < len(found):
         return None
-    return min(found, key=lambda one: one.mean)
+    return min(complete, key=lambda one: one.mean)
 
 
 def format_results(grid: Grid, results: Mapping[str, ArmResults]) -> str:

@@ -179,6 +179,6 @@ def _set_image_size(cfg: Config, size_hw: Size) -> None:
         )
     for pipeline in pipelines.values():
         pipeline.insert(-1, ConfigDict(type='Resize', scale=(width, height), keep_ratio=False))
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    if preprocessor.get('size') is not None:
+    preprocessor = cfg.model.get('data_preprocessor')
+    if preprocessor and preprocessor.get('size') is not None:
         preprocessor.size = size_hw  # mmsegmentation pads to it

@@ -28,7 +28,7 @@ def plot_steps(summaries: Sequence[StepSummary], path: str | Path, title: str = 
     plt = pyplot()
     arms = sorted(
         (summary for summary in summaries if summary.num_subnets is not None),
-        key=lambda summary: summary.num_subnets,
+        key=lambda summary: summary.num_subnets or 0,
     )
     figure, (time_axis, memory_axis) = plt.subplots(1, 2, figsize=(9, 3.8), layout='constrained')
     _plot_time(time_axis, arms)

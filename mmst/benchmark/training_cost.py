@@ -8,17 +8,18 @@ the network.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmst.checkpoints.build import build_model
 from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
-from mmst.core import depth_cost
+from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
 from mmst.engine.registry import INPUT_RULES, build_part
@@ -62,7 +63,9 @@ def training_cost(cfg: Config, input_hw: tuple[int, int], iters: int) -> Trainin
     Raises:
         ValueError: Nothing can be counted in the model.
     """
-    model = _build_model(cfg)
+    untrained = copy.deepcopy(cfg)
+    remove_pretrained(untrained.model)
+    model = build_model(untrained)
     forward = _forward_flops(model, input_hw)
     if forward == 0:
         raise ValueError(
@@ -94,16 +97,6 @@ def logged_passes(lines: Sequence[Mapping[str, Any]], stimulated: float) -> floa
     return sum(areas) / len(areas) + subnets
 
 
-def _build_model(cfg: Config) -> nn.Module:
-    config = ConfigDict(cfg.model.to_dict())
-    remove_pretrained(config)
-    if cfg.get('data_preprocessor'):
-        config.setdefault('data_preprocessor', cfg.data_preprocessor)
-    scope = cfg.get('default_scope') or 'mmengine'
-    with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(config)
-
-
 def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
     model = model.to('meta').eval()
     images = torch.empty(1, 3, *input_hw, device='meta')
@@ -118,7 +111,7 @@ def _hook(cfg: Config) -> ConfigDict | None:
 def _subnet_passes(hook: ConfigDict, model: nn.Module, input_hw: tuple[int, int]) -> float:
     """Expected passes of the subnets of a stimulated iteration."""
     backbone = find_stimulated_backbone(model)
-    depth = depth_cost(backbone, input_hw).expected_ratio(backbone.depth_space)
+    depth = depth_cost(backbone, input_hw).expected_ratio(cast(DepthSpace, backbone.depth_space))
     inputs = hook.get('inputs')
     area = build_part(INPUT_RULES, inputs).expected_area_ratio if inputs else 1.0
     return hook.get('num_subnets', 1) * hook.get('batch_fraction', 1.0) * depth * area

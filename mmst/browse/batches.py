@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -19,7 +19,7 @@ from mmst.config import (
     remove_pretrained,
     remove_surroundings,
 )
-from mmst.core import Draw, Subnet
+from mmst.core import DepthSpace, Draw, Subnet
 from mmst.engine import HOOKS, RandomStateHook, StimulativeHook, find_stimulated_backbone
 from mmst.engine.batch import SubnetBatch, draw_subnet_batch, subnet_batch
 from mmst.engine.random_state import private_random_state
@@ -98,9 +98,10 @@ def browse(
         raise ValueError(f'num_batches must be at least 1, got {num_batches}')
     model = runner.model
     rgb = is_rgb(_preprocessor_settings(runner.cfg))
-    space = find_stimulated_backbone(model).depth_space
+    space = cast(DepthSpace, find_stimulated_backbone(model).depth_space)
     seed = runner.seed if hook.seed is None else hook.seed
-    draw, files = None, []
+    draw: Drawer | None = None
+    files: list[Path] = []
     Path(out_dir).mkdir(parents=True, exist_ok=True)
     for step, (inputs, data_samples) in enumerate(training_batches(runner, num_batches)):
         views = view_batch(model, inputs, data_samples, hook, seed, step)
@@ -156,7 +157,7 @@ def view_batch(
         seed: Seed of its draws.
         step: Training iteration.
     """
-    space = find_stimulated_backbone(model).depth_space
+    space = cast(DepthSpace, find_stimulated_backbone(model).depth_space)
     subnets = []
     for index in range(hook.num_subnets):
         draw = Draw(seed, step, index)

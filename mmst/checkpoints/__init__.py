@@ -1,4 +1,4 @@
-"""Reading checkpoints safely, and converting those of other libraries."""
+"""Checkpoints: safe reading, conversion from other libraries, comparison with models."""
 
 from .convert import (
     TARGETS,
@@ -8,6 +8,8 @@ from .convert import (
     convert_source,
 )
 from .layouts import LAYOUTS
+from .pretrained import check_pretrained
+from .run_checkpoint import check_checkpoint
 from .safe_load import (
     UntrustedCheckpointError,
     load_checkpoint,
@@ -25,7 +27,9 @@ __all__ = [
     'ConvertedCheckpoint',
     'Source',
     'UntrustedCheckpointError',
+    'check_checkpoint',
     'check_namesake',
+    'check_pretrained',
     'convert_checkpoint',
     'convert_source',
     'load_checkpoint',

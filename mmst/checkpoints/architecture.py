@@ -1,4 +1,4 @@
-"""Which ResNet a state dict is of, told by its keys and shapes alone."""
+"""The ResNet architecture of a state dict, from its keys and shapes alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
+from .tensor_fit import TensorFit, compare_tensors
+
 __all__ = ['ResNetArchitecture', 'check_tensors', 'check_values', 'read_architecture']
 
 # (bottleneck blocks, blocks of each stage) -> depth
-_DEPTHS = {
+_DEPTHS: dict[tuple[bool, tuple[int, ...]], int] = {
     (False, (2, 2, 2, 2)): 18,
     (False, (3, 4, 6, 3)): 34,
     (True, (3, 4, 6, 3)): 50,
@@ -64,13 +66,13 @@ class ResNetArchitecture:
 
     @property
     def name(self) -> str:
-        """As people call it: ``ResNet-50``, ``ResNeXt-50 32x4d``."""
+        """Usual name: ``ResNet-50``, ``ResNeXt-50 32x4d``."""
         name = f'{self.type}-{self.depth}'
         return name if self.groups == 1 else f'{name} {self.groups}x{self.width // self.groups}d'
 
     @property
     def file_name(self) -> str:
-        """As files are named: ``resnet50``, ``resnext50_32x4d``."""
+        """Name in file names: ``resnet50``, ``resnext50_32x4d``."""
         return self.name.replace('-', '').replace(' ', '_').lower()
 
     @property
@@ -94,7 +96,7 @@ class ResNetArchitecture:
         return {'type': self.type, 'depth': self.depth, **special}
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of all tensors by key; norm layers' counters aside, which old files lack."""
+        """Shapes of all tensors by key, except counters of norm layers, which old files lack."""
         return dict(self._tensors())
 
     def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -188,26 +190,20 @@ def check_tensors(state_dict: Mapping[str, Tensor], architecture: ResNetArchitec
         for key in expected
         if key.endswith('running_mean')
     }
-    missing = [key for key in expected if key not in state_dict]
-    foreign = [key for key in state_dict if key not in expected and key not in counters]
-    shapes = [
-        f'{key} is {tuple(state_dict[key].shape)}, not {shape}'
-        for key, shape in expected.items()
-        if key in state_dict and tuple(state_dict[key].shape) != shape
-    ]
+    fit = compare_tensors(expected, {k: v for k, v in state_dict.items() if k not in counters})
     problems = [
         f'{len(names)} {what} ({", ".join(names[:4])}{", ..." if len(names) > 4 else ""})'
         for what, names in (
-            ('unexpected keys', foreign),
-            ('keys are missing', missing),
-            ('tensors have another shape', shapes),
+            ('unexpected keys', fit.unexpected),
+            ('keys are missing', fit.missing),
+            ('tensors have another shape', list(map(fit.described, fit.reshaped))),
         )
         if names
     ]
     if problems:
         raise ValueError(
             f'the backbone must have the tensors of a {architecture.name} and no others, got '
-            f'{"; ".join(problems)}{_guess(foreign, missing)}'
+            f'{"; ".join(problems)}{_guess(fit)}'
         )
 
 
@@ -262,8 +258,9 @@ def _missing_key(key: str, state_dict: Mapping[str, Tensor]) -> str:
     return f'the backbone must be a ResNet with the convolution {key!r}, got {found}{reason}'
 
 
-def _guess(foreign: list[str], missing: list[str]) -> str:
-    """What a difference probably means."""
+def _guess(fit: TensorFit) -> str:
+    """Probable cause of a difference."""
+    foreign, missing = fit.unexpected, fit.missing
     if any('.se.' in key or '.se_layer.' in key for key in foreign):
         return '; squeeze-and-excitation or channel attention is no part of a plain ResNet'
     if missing and all('running_' in key for key in missing):

@@ -1,43 +1,25 @@
-"""Whether a file has as many blocks as the backbone that it is loaded into."""
+"""Difference in blocks between a file and the backbone that loads it."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Set
 
 from torch import nn
 
 from mmst.core import residual_stages
 from mmst.core.placeholder import Removed
 
-__all__ = ['block_difference', 'unexpected_names']
+__all__ = ['block_difference']
 
 _LISTS = (nn.Sequential, nn.ModuleList)
-
-
-@contextmanager
-def unexpected_names(module: nn.Module) -> Iterator[set[str]]:
-    """Collects the names that loads into a module find no place for.
-
-    Modules rename what they load, so the names are those after that. They begin where the load
-    does: at the module, or at a module that has it.
-    """
-    names: set[str] = set()
-    hook = module.register_load_state_dict_post_hook(
-        lambda _, incompatible: names.update(incompatible.unexpected_keys)
-    )
-    try:
-        yield names
-    finally:
-        hook.remove()
 
 
 def block_difference(
     backbone: nn.Module, needed: Set[str], unfilled: Set[str], unexpected: Iterable[str]
 ) -> str:
-    """Says where a file has fewer or more blocks than a backbone.
+    """Describes the places where a file has fewer or more blocks than a backbone.
 
     A block is missing if the file fills nothing of it. Blocks that ``depths`` left out of the
     backbone may be in the file: a subnet can start from the whole network. So may whole stages.
@@ -109,7 +91,7 @@ def _is_unfilled(path: str, needed: Set[str], unfilled: Set[str]) -> bool:
 
 
 def _parents(name: str) -> list[str]:
-    """Paths of the modules that a tensor lies in."""
+    """Paths of the modules that contain a tensor."""
     parts = name.split('.')
     return ['.'.join(parts[:end]) for end in range(1, len(parts))]
 

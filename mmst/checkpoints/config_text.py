@@ -46,6 +46,6 @@ def _literal(node: ast.expr | None) -> Any:
         pairs = zip(node.keys, node.values, strict=True)
         return {k.value: _literal(v) for k, v in pairs if isinstance(k, ast.Constant)}
     try:
-        return ast.literal_eval(node)
+        return None if node is None else ast.literal_eval(node)
     except (ValueError, TypeError):
         return None

@@ -167,8 +167,13 @@ def _left_out(
     )
     left = {f'{name}.*': f'{count} tensors, not of the backbone' for name, count in groups.items()}
     if linear and to == 'backbone':
-        name = {('reference',): 'classifier.*', ('openmmlab',): 'head.fc.*'}.get(layouts, 'fc.*')
-        left[name] = f'{len(linear)} tensors, the linear layer; --to mmpretrain keeps it'
+        names: dict[tuple[str, ...], str] = {
+            ('reference',): 'classifier.*',
+            ('openmmlab',): 'head.fc.*',
+        }
+        left[names.get(layouts, 'fc.*')] = (
+            f'{len(linear)} tensors, the linear layer; --to mmpretrain keeps it'
+        )
     return {**left, **dict.fromkeys(source.others, 'beside the weights')}
 
 

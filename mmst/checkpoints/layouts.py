@@ -79,7 +79,7 @@ def to_openmmlab(state_dict: Mapping[str, Tensor], layouts: tuple[str, ...]) -> 
 def _forms(keys: Iterable[str]) -> list[tuple[str, ...]]:
     """Possible layouts for each form of keys in the state dict."""
     keys = list(keys)
-    forms = []
+    forms: list[tuple[str, ...]] = []
     if is_reference_layout(keys):
         forms.append(('reference',))
     if any(map(_WHOLE_MODEL.match, keys)) and not any(

@@ -2,85 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
-from mmengine.registry import MODELS
-from mmengine.runner.checkpoint import load_state_dict
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmst.core import residual_stages
 
-from .block_difference import block_difference, unexpected_names
+from .backbones import outermost_backbones
+from .block_difference import block_difference
 from .convert import ConvertedCheckpoint
-from .safe_load import UntrustedCheckpointError, load_checkpoint
+from .tensor_fit import STATISTICS, try_loading, warn_of_random_tensors
 
-__all__ = [
-    'build_backbone',
-    'build_model',
-    'build_module',
-    'check_kind',
-    'check_model',
-    'check_start',
-    'foreign_tensors',
-    'misfit',
-    'missing_tensors',
-    'read_by_mmengine',
-]
-
-MOST_SHOWN = 10
-"""Names of tensors in a message."""
-
-_STATISTICS = ('running_mean', 'running_var')
-
-
-def read_by_mmengine(file: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """The backbone that mmengine itself finds in a file, and the ``prefix`` it needs for that."""
-    if file.endswith('.safetensors'):
-        return None
-    try:
-        checkpoint = load_checkpoint(file)
-    except UntrustedCheckpointError:  # with a command line in it, which read_source lets pass
-        return None
-    state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    whole = {
-        name.removeprefix('backbone.'): value
-        for name, value in state_dict.items()
-        if name.startswith('backbone.')
-    }
-    if whole:
-        return whole, {'prefix': 'backbone'}
-    return {name.removeprefix('module.'): value for name, value in state_dict.items()}, {}
-
-
-def missing_tensors(backbone: nn.Module, state_dict: Mapping[str, Tensor]) -> list[str]:
-    """What the backbone would not receive: mmengine would only log that."""
-    return [
-        f'{name} is {_shape(state_dict.get(name))}, needed {tuple(value.shape)}'
-        for name, value in backbone.state_dict().items()
-        if not name.endswith('num_batches_tracked')
-        and _shape(state_dict.get(name)) != tuple(value.shape)
-    ]
-
-
-def foreign_tensors(
-    cfg: Config, backbone: ConfigDict, state_dict: Mapping[str, Tensor]
-) -> list[str]:
-    """Names of what the backbone has not, not even where ``depths`` left blocks out."""
-    whole = {name: value for name, value in backbone.items() if name != 'depths'}
-    known = build_backbone(cfg, ConfigDict(whole)).state_dict()
-    return [
-        name
-        for name in state_dict
-        if name not in known and not name.endswith('num_batches_tracked')
-    ]
+__all__ = ['check_kind', 'check_model', 'check_start', 'misfit']
 
 
 def misfit(reason: str, file: str, argument: str = '--weights') -> ValueError:
@@ -137,21 +72,17 @@ def check_model(
         file: Where it is from.
         argument: What names the file.
     """
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
-    loaded._metadata = getattr(state_dict, '_metadata', {})  # by which layers read older versions
-    try:  # mmengine does not ask a model that has a method of its own for this, either
-        missing, unexpected = nn.Module.load_state_dict(model, loaded, strict=False)
-    except RuntimeError as error:
-        shapes = str(error).splitlines()[1:] or [str(error)]
-        problem = f'{len(shapes)} tensors have another shape (first: {shapes[0].strip()})'
-    else:
-        missing = [name for name in missing if name in _necessary(model)]
-        foreign = [n for n in unexpected if n.startswith('backbone.') and _is_weight(loaded[n])]
-        if not missing and not foreign:
-            return
-        which, names = ('misses', missing) if missing else ('has in excess', foreign)
+    fit, necessary = try_loading(model, checkpoint), _necessary(model)
+    missing = [name for name in fit.missing if name in necessary]
+    excess = [name for name in fit.unexpected if name.startswith('backbone.')]
+    if fit.reshaped:
+        first = fit.described(fit.reshaped[0])
+        problem = f'{len(fit.reshaped)} tensors have another shape (first: {first})'
+    elif missing or excess:
+        which, names = ('misses', missing) if missing else ('has in excess', excess)
         problem = f'it {which} {len(names)} tensors (first: {names[0]})'
+    else:
+        return
     raise ValueError(
         f'{argument} {file!r} does not fit the {type(model).__name__} of the config: {problem}; '
         'give the config that it was trained with'
@@ -171,15 +102,13 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
         checkpoint: What mmengine would load.
         file: Where it is from.
     """
-    necessary = _necessary(model)
-    own = dict(model.named_parameters()) | dict(model.named_buffers())
-    sizes = {name: own[name].numel() for name in sorted(necessary & own.keys())}
-    empty, unexpected = _try_loading(model, own, checkpoint)
-    left = [name for name in sizes if name in empty]
-    backbone = [name for name in sizes if 'backbone' in name.split('.')]
-    part = backbone or list(sizes)
-    unfilled = [name for name in part if name in empty]
-    missing = sum(sizes[name] for name in unfilled) / sum(sizes[name] for name in part)
+    fit = try_loading(model, checkpoint)
+    names = sorted(_necessary(model) & fit.needed.keys())
+    left = [name for name in names if name in fit.unfilled]
+    backbone = [name for name in names if 'backbone' in name.split('.')]
+    part = backbone or names
+    unfilled = [name for name in part if name in fit.unfilled]
+    missing = fit.share(unfilled) / fit.share(part)
     if missing > 0.5:
         raise ValueError(
             f'load_from {file!r} is of another model: it would leave {missing:.0%} of the '
@@ -187,54 +116,26 @@ def check_start(model: nn.Module, checkpoint: Mapping[str, Any], file: str) -> N
             f'{unfilled[0]}); give a checkpoint of this model, or start the backbone alone: '
             '--weights FILE'
         )
-    if difference := _block_difference(model, set(sizes), set(left), unexpected):
+    if difference := _block_difference(model, set(names), set(left), set(fit.unexpected)):
         raise ValueError(
             f'load_from {file!r} is of another model: it {difference}; give a checkpoint of '
             'this model, or set the architecture of the backbone to that of the file'
         )
-    if left:
-        shown = ', '.join(left[:MOST_SHOWN]) + (', ...' if len(left) > MOST_SHOWN else '')
-        print_log(
-            f'load_from {file!r} leaves {len(left)} of {len(sizes)} tensors of the '
-            f'{type(model).__name__} of the config random, which it lacks or has in other shapes: '
-            f'{shown}',
-            logger='current',
-            level=logging.WARNING,
-        )
-
-
-def _try_loading(
-    model: nn.Module, own: Mapping[str, Tensor], checkpoint: Mapping[str, Any]
-) -> tuple[set[str], set[str]]:
-    """Names of a model's tensors that mmengine would not load, and those it has no place for.
-
-    Layers and models rename and resize what they load, so this is tried and not compared.
-    """
-    tensors = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
-    for tensor in tensors.values():
-        tensor.data.fill_(torch.nan)
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
-    loaded._metadata = getattr(state_dict, '_metadata', {})
-    with unexpected_names(model) as unexpected:
-        load_state_dict(model, loaded, strict=False, logger='silent')
-    empty = {n for n, tensor in tensors.items() if tensor.numel() and tensor.isnan().all()}
-    return empty, unexpected
+    owner = f'{type(model).__name__} of the config'
+    warn_of_random_tensors(f'load_from {file!r}', left, len(names), owner)
 
 
 def _block_difference(
     model: nn.Module, needed: set[str], unfilled: set[str], unexpected: set[str]
 ) -> str:
     """Compares the blocks of each backbone of a model, such as ``student.backbone``."""
-    for path, module in model.named_modules():
-        parents = path.split('.')
-        if parents.pop() == 'backbone' and 'backbone' not in parents:
-            own = (
-                {name.removeprefix(f'{path}.') for name in names if name.startswith(f'{path}.')}
-                for names in (needed, unfilled, unexpected)
-            )
-            if difference := block_difference(module, *own):
-                return difference
+    for path, backbone in outermost_backbones(model).items():
+        own = (
+            {name.removeprefix(f'{path}.') for name in names if name.startswith(f'{path}.')}
+            for names in (needed, unfilled, unexpected)
+        )
+        if difference := block_difference(backbone, *own):
+            return difference
     return ''
 
 
@@ -253,37 +154,10 @@ def _necessary(model: nn.Module) -> set[str]:
         statistics = {
             name
             for name, _ in module.named_buffers(prefix, recurse=False)
-            if name.endswith(_STATISTICS)
+            if name.endswith(STATISTICS)
         }
         if f'{prefix}.'.startswith('backbone.'):
             names |= own.keys() | statistics
         elif trained or not own:
             names |= trained | statistics
     return names
-
-
-def _is_weight(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
-
-
-def _shape(tensor: Tensor | None) -> tuple[int, ...] | str:
-    return 'missing' if tensor is None else tuple(tensor.shape)
-
-
-def build_backbone(cfg: Config, backbone: ConfigDict) -> nn.Module:
-    """Builds the backbone of a config, to see its keys and attributes."""
-    return build_module(cfg, {**backbone, 'init_cfg': None})
-
-
-def build_model(cfg: Config) -> nn.Module:
-    """Builds the model of a config, to try whether weights fit it."""
-    preprocessor = cfg.get('data_preprocessor')
-    defaults = {} if preprocessor is None else {'data_preprocessor': preprocessor}
-    return build_module(cfg, {**defaults, **cfg.model})
-
-
-def build_module(cfg: Config, module: Mapping[str, Any]) -> nn.Module:
-    """Builds a part of the model of a config as the model would."""
-    scope = cfg.model.get('_scope_') or cfg.get('default_scope')
-    with MODELS.switch_scope_and_registry(scope) as registry:
-        return registry.build(ConfigDict(copy.deepcopy(module)))

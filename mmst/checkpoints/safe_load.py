@@ -79,7 +79,7 @@ def register_safe_globals() -> None:
 def register_safe_schemes() -> None:
     """Makes mmengine read every checkpoint as :func:`safe_loading` does, whoever names it.
 
-    Called by the command lines. Only the reading is within the context: an error of a hook or a
+    Called by the commands. Only the reading is within the context: an error of a hook or a
     data set is not one of a checkpoint. Schemes that others registered stay if they are registered
     later.
     """
@@ -90,8 +90,11 @@ def register_safe_schemes() -> None:
 def _read_safely(loader: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(loader)  # mmengine logs its name
     def read(filename: str, *args: Any, **kwargs: Any) -> Any:
-        with safe_loading(filename):
-            return loader(filename, *args, **kwargs)
+        try:
+            with safe_loading(filename):
+                return loader(filename, *args, **kwargs)
+        except OSError as error:  # no connection, no such file
+            raise OSError(f'checkpoint {filename!r} cannot be loaded: {error}') from error
 
     return read
 

@@ -1,4 +1,4 @@
-"""Commands. Nothing but the doors in ``tools/`` imports them.
+"""Commands. Only the scripts in ``tools/`` import them.
 
 Each module of a command has ``add_arguments(parser)`` and ``run(args)``, and ``main(argv)`` that
 :mod:`mmst.cli.command` puts together of them. The options that commands share are in

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def train_and_test(args: argparse.Namespace) -> str | None:
-    """Returns what went wrong in the end."""
+    """Returns the errors at the end."""
     grid = benchmark.load_grid(args.grid)
     arms, seeds = benchmark.chosen(grid, args.arms, args.seeds)
     runner = benchmark.CellRunner(
@@ -74,7 +74,7 @@ def write_tables(args: argparse.Namespace) -> None:
 
 @preparation()
 def run(args: argparse.Namespace) -> None:
-    """Runs cells, each in a process of its own, or writes tables."""
+    """Runs cells, each in its own process, or writes tables."""
     sys.exit(args.work(args))
 
 

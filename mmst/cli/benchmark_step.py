@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @preparation()
 def prepare(args: argparse.Namespace) -> Config:
-    """Returns the config with all options applied; whatever can be wrong is an error here."""
+    """Returns the config with all options applied, and checks it."""
     settings = benchmark.StepSettings(
         num_subnets=tuple(args.num_subnets),
         iters=args.iters,

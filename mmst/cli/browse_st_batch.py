@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @preparation()
 def prepare(args: argparse.Namespace) -> tuple[Config, StimulativeHook]:
-    """Returns config and hook with all options applied; whatever can be wrong is an error here."""
+    """Returns config and hook with all options applied, and checks them."""
     if args.num_batches < 1:
         raise ValueError(f'--num-batches must be at least 1, got {args.num_batches}')
     cfg = load(args, args.out_dir, scratch=False)

@@ -1,4 +1,4 @@
-"""The checkout that mmst stands in: some commands start other scripts of it."""
+"""The checkout that contains mmst; some commands start its scripts."""
 
 from __future__ import annotations
 

@@ -38,18 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def report(converted: ConvertedCheckpoint, file: Path) -> None:
-    """Prints what was converted."""
+    """Prints a summary of the conversion."""
     print(f'layout: {converted.layout}')
     if len(converted.layouts) > 1:
         print('  (the same keys with the same meaning; --layout chooses what meta says)')
     backbone = ', '.join(f'{key}={value!r}' for key, value in converted.meta['backbone'].items())
     if converted.architecture.bottleneck and 'style' not in converted.meta['backbone']:
-        print('  (where blocks stride is not told: of style pytorch, unless its config says caffe)')
+        print('  (unknown place of strides in blocks: style pytorch, unless its config says caffe)')
     print(f'architecture: {converted.architecture.name}, backbone=dict({backbone})')
     if 'base_width' in converted.meta['backbone']:
         print('  (base_width is called width_per_group in mmpretrain and mmpose)')
     if converted.meta['norm_eps'] is None:
-        print('  (epsilon of BatchNorm is not told: of 1e-5, unless its config says otherwise)')
+        print('  (unknown epsilon of BatchNorm: 1e-5, unless its config says otherwise)')
     for reason in dict.fromkeys(converted.left_out.values()):
         names = [name for name, why in converted.left_out.items() if why == reason]
         print(f'left out: {", ".join(names)} ({reason})')

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def start_afresh(work_dir: Path, command: list[str]) -> None:
-    """Empties a work dir of an earlier demo and marks it as the demo's."""
+    """Empties the work dir of an earlier demo and marks it as the demo's."""
     marker = work_dir / MARKER
     if work_dir.exists() and any(work_dir.iterdir()) and not marker.exists():
         raise FileExistsError(
@@ -76,7 +76,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def report(work_dir: Path, config_name: str) -> None:
-    """Draws the pictures of a finished demo, and prints where everything is."""
+    """Draws the pictures of a finished demo, and prints the paths."""
     marker = work_dir / MARKER
     if not marker.exists() or not json.loads(marker.read_text())['finished']:
         raise FileNotFoundError(f'{work_dir} holds no finished demo; run it without --report')

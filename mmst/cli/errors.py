@@ -1,4 +1,4 @@
-"""The way every command ends when something is wrong.
+"""Error exit of every command.
 
 Bad input is one line, ``ErrorType: message``, and exit status 1; all else is a traceback. Which of
 them an error is depends on when and where it was raised:
@@ -28,6 +28,8 @@ INPUT_ERRORS = (ValueError, OSError, RuntimeError, ImportError, SyntaxError)
 
 BUILDERS = ('mmengine.registry.build_functions', 'mmst.engine.registry')
 """Modules that call a class with the arguments that a config has for it."""
+
+_MARK = '_mmst_bad_input'
 
 
 @contextmanager
@@ -68,9 +70,6 @@ class ErrorExit:
             sys.exit(_line(origin))
 
 
-_MARK = '_mmst_bad_input'
-
-
 def _origin(error: BaseException) -> BaseException:
     """The TypeError that ``Runner.call_hook`` replaced by one without traceback, or the error."""
     before = error.__context__
@@ -104,7 +103,7 @@ def _module(entry: TracebackType) -> str:
 
 
 def _entries(error: BaseException) -> list[TracebackType]:
-    """The traceback of an error, from the command to where it was raised."""
+    """Traceback of an error, from the command to the raise."""
     entries, entry = [], error.__traceback__
     while entry is not None:
         entries.append(entry)
@@ -113,7 +112,7 @@ def _entries(error: BaseException) -> list[TracebackType]:
 
 
 def _line(error: BaseException) -> str:
-    """One line, also of a message of several."""
+    """A message as one line."""
     is_quoted = isinstance(error, KeyError) and error.args  # str() of a KeyError is a repr
     message = ' '.join(str(error.args[0] if is_quoted else error).split())
     return f'{type(error).__name__}: {message}'

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @preparation()
 def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
-    """Returns the config to run, and the one to export from; whatever can be wrong is an error."""
+    """Returns the config to run and the one to export from, and checks them."""
     args.limits = None
     if args.depths is not None:
         args.depths = parse_depths(args.depths)

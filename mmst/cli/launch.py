@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import os
 
 import torch.distributed
@@ -10,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmst.config import library_of
 from mmst.config.options import has_accelerator
 
 __all__ = ['build_runner', 'set_launcher']
@@ -54,6 +56,8 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int = 0) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """Builds the config's own type of Runner, mmengine's by default."""
+    if library_of(cfg).scope == 'mmdet':  # as its own scripts do
+        importlib.import_module('mmdet.utils').setup_cache_size_limit_of_dynamo()
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     with RUNNERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:

@@ -63,7 +63,7 @@ def read(args: argparse.Namespace, *, scratch: bool = True) -> Config:
 
 
 def set_defaults(cfg: Config, args: argparse.Namespace, work_dir: str | None) -> Config:
-    """Sets the work dir and what the config's library sets itself, in place."""
+    """Sets the work dir and the defaults of the config's library, in place."""
     set_work_dir(cfg, work_dir, args.config)
     # Commands without these two options look at few batches, in a process that goes on.
     return apply_library_defaults(
@@ -74,7 +74,7 @@ def set_defaults(cfg: Config, args: argparse.Namespace, work_dir: str | None) ->
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
-    """Applies ``--show`` and what goes with it, in place."""
+    """Applies ``--show`` and its companion options, in place."""
     if args.show or args.show_dir:
         set_visualization(
             cfg,

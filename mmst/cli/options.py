@@ -46,7 +46,7 @@ def add_data(group: Container, *, mini: str = 'generated data, small images') ->
 
 
 def add_loading(group: Container) -> None:
-    """Adds what switches off settings of all dataloaders."""
+    """Adds the options that switch off settings of all dataloaders."""
     group.add_argument('--no-pin-memory', action='store_true')
     group.add_argument('--no-persistent-workers', action='store_true')
 
@@ -71,7 +71,7 @@ def add_cfg_options(group: Container, *, example: str = '', others: bool = False
 
 
 def add_seed(group: Container, **settings: Any) -> None:
-    """Adds ``--seed``, with settings of its own for each command."""
+    """Adds ``--seed``, with separate settings for each command."""
     group.add_argument('--seed', type=int, **settings)
 
 
@@ -105,7 +105,7 @@ def add_recalibrate(group: Container) -> None:
 
 
 def add_show(group: Container, *, what: str, interval: str, wait_time: float) -> None:
-    """Adds what draws predictions.
+    """Adds the options that draw predictions.
 
     Args:
         group: Where to.

@@ -20,6 +20,7 @@ from .command import run_command
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import draw_predictions, load
+from .output import OutputFiles, set_output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @preparation()
-def prepare(args: argparse.Namespace) -> tuple[Config, edit.OutputFiles]:
-    """Returns the config with all options applied; whatever can be wrong is an error here."""
+def prepare(args: argparse.Namespace) -> tuple[Config, OutputFiles]:
+    """Returns the config with all options applied, and checks it."""
     cfg = load(args, args.work_dir)
     _apply_options(cfg, args)
     edit.check_data_files(cfg, ('test_dataloader',))
-    output = edit.set_output(cfg, args.out, args.out_item, args.dump)
+    output = set_output(cfg, args.out, args.out_item, args.dump)
     edit.set_checkpoint(cfg, args.checkpoint)
     if args.tta:
         edit.enable_tta(cfg)  # puts another model around

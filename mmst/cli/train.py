@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 import mmst.config as edit
+from mmst.checkpoints import check_checkpoint, check_pretrained
 
 from . import options
 from .command import run_command
@@ -55,14 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @preparation()
 def prepare(args: argparse.Namespace) -> Config:
-    """Returns the config with all options applied; whatever can be wrong is an error here."""
+    """Returns the config with all options applied, and checks it."""
     cfg = load(args, args.work_dir, scratch=args.weights is None)
     _apply_options(cfg, args)
     edit.make_resumable(cfg)
     loaders = ('train_dataloader',) if args.no_validate else ('train_dataloader', 'val_dataloader')
     edit.check_data_files(cfg, loaders)
-    edit.check_checkpoint(cfg)
-    edit.check_pretrained(cfg)
+    check_checkpoint(cfg)
+    check_pretrained(cfg)
     return set_launcher(cfg, args.launcher, args.local_rank)
 
 

@@ -55,7 +55,12 @@ def check_version(library: str, checkout: Path) -> str:
     file = checkout / library / 'version.py'
     if not file.is_file():
         raise ValueError(f'CHECKOUT must be a repository of {library}, got none: {file} is missing')
-    found = re.search(r"__version__ = '([^']+)'", file.read_text())[1]
+    match = re.search(r"__version__ = '([^']+)'", file.read_text())
+    if match is None:
+        raise ValueError(
+            f'CHECKOUT must be a repository of {library}, got none: {file} has no __version__'
+        )
+    found = match[1]
     installed = version(DISTRIBUTIONS[library])
     if found != installed:
         raise ValueError(
@@ -112,7 +117,7 @@ def count(outcomes: dict[str, tuple[str, str]]) -> str:
 def differences(
     plain: dict[str, tuple[str, str]], stimulated: dict[str, tuple[str, str]]
 ) -> list[str]:
-    """One line per test whose outcome is another one with subnets."""
+    """One line per test whose outcome differs with subnets."""
     missing = ('missing', '')
     lines = []
     for name in sorted(plain.keys() | stimulated.keys()):

@@ -15,11 +15,10 @@ from .options import (
     set_seed,
     set_work_dir,
 )
-from .pretrained import check_pretrained
-from .resume import check_checkpoint, make_resumable, set_resume
+from .resume import make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .testing import OutputFiles, enable_tta, set_output, set_visualization
+from .testing import enable_tta, set_visualization
 from .training import (
     check_training,
     find_stimulative_hook,
@@ -36,12 +35,9 @@ __all__ = [
     'Library',
     'MiniSettings',
     'NamedWeights',
-    'OutputFiles',
     'apply_library_defaults',
     'apply_mini',
-    'check_checkpoint',
     'check_data_files',
-    'check_pretrained',
     'check_training',
     'disable_validation',
     'enable_amp',
@@ -61,7 +57,6 @@ __all__ = [
     'set_data_root',
     'set_image_scale',
     'set_max_iters',
-    'set_output',
     'set_resume',
     'set_seed',
     'set_visualization',

@@ -1,41 +1,29 @@
-"""The checkpoint that a tool evaluates, takes apart, or lets a training start from."""
+"""The checkpoint of a whole model that a tool evaluates or takes apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 
 from mmst.checkpoints import (
     CONVERT_SCHEME,
-    ConvertedCheckpoint,
     Source,
     convert_source,
     read_source,
-    safe_loading,
-    source_of,
 )
-from mmst.checkpoints.model_fit import (
-    build_model,
-    check_kind,
-    check_model,
-    check_start,
-    read_by_mmengine,
-)
+from mmst.checkpoints.backbone_weights import read_by_mmengine
+from mmst.checkpoints.run_checkpoint import check_evaluated
 
 from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
 from .traversal import type_name
 
-__all__ = ['check_loaded', 'set_checkpoint']
+__all__ = ['set_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
-    """Chooses the weights of the whole model, in place, and tries whether they fit it.
+    """Sets the weights of the whole model, in place, and checks that they fit it.
 
     Args:
         cfg: Config of any model.
@@ -52,49 +40,13 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
         ValueError: It is damaged, or does not fit the model.
     """
     cfg.load_from, cfg.resume = _location(cfg, checkpoint), False
-    converted = None
-    is_local = '://' not in cfg.load_from
-    if is_local:
+    if '://' not in cfg.load_from:
         source = read_source(cfg.load_from)
-        if _is_own(cfg, source):
-            converted = _as_resnet(source)
-        else:
-            converted = _as_classifier(cfg, source)
+        if not _is_own(cfg, source):
+            _check_convertible(cfg, source)
             cfg.load_from = f'{CONVERT_SCHEME}{cfg.load_from}'
-    with safe_loading(checkpoint):
-        content = CheckpointLoader.load_checkpoint(cfg.load_from, map_location='cpu')
-    if not is_local:
-        converted = _as_resnet(source_of(content, cfg.load_from))
-    model = build_model(cfg)
-    if converted is not None and hasattr(model, 'backbone'):
-        check_kind(model.backbone, converted, 'CHECKPOINT', checkpoint)
-    check_model(model, content, checkpoint)
+    check_evaluated(cfg, checkpoint)
     return cfg
-
-
-def check_loaded(cfg: Config, file: str, checkpoint: Any, argument: str) -> None:
-    """Checks that a training starts from weights of its own model.
-
-    Args:
-        cfg: Config of a training.
-        file: A file or URL.
-        checkpoint: What mmengine will read from there.
-        argument: What names it: ``'load_from'``, where heads may differ, or ``'--resume'``.
-
-    Raises:
-        ValueError: The weights are another model's, or there are none.
-    """
-    is_dict = isinstance(checkpoint, Mapping)
-    weights = checkpoint.get('state_dict', checkpoint) if is_dict else checkpoint
-    meta = checkpoint.get('meta') if is_dict else None
-    converted = _as_resnet(source_of(weights, file, meta=meta))
-    model = build_model(cfg)
-    if converted is not None and hasattr(model, 'backbone'):
-        check_kind(model.backbone, converted, argument, file)
-    if argument == 'load_from':
-        check_start(model, checkpoint, file)
-    else:
-        check_model(model, checkpoint, file, argument)
 
 
 def _location(cfg: Config, checkpoint: str) -> str:
@@ -123,12 +75,6 @@ def _is_own(cfg: Config, source: Source) -> bool:
     return readable and has_backbone and source.entry in ('', 'state_dict')
 
 
-def _as_resnet(source: Source) -> ConvertedCheckpoint | None:
-    with suppress(ValueError):
-        return convert_source(source, to='backbone')
-    return None
-
-
 def _check_classifier(cfg: Config, what: str) -> None:
     if library_of(cfg).scope != 'mmpretrain' or not cfg.model.get('head'):
         raise ValueError(
@@ -137,7 +83,8 @@ def _check_classifier(cfg: Config, what: str) -> None:
         )
 
 
-def _as_classifier(cfg: Config, source: Source) -> ConvertedCheckpoint:
+def _check_convertible(cfg: Config, source: Source) -> None:
+    """Raises ValueError unless a config is of the classifier that a file can be converted to."""
     file = str(source.file)
     try:
         converted = convert_source(source, to='mmpretrain')
@@ -148,4 +95,3 @@ def _as_classifier(cfg: Config, source: Source) -> ConvertedCheckpoint:
             f'(backbone.*); as a classifier: {error}'
         ) from None
     _check_classifier(cfg, f'{file!r} holds a {converted.architecture.name} classifier')
-    return converted

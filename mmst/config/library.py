@@ -8,7 +8,6 @@ datasets; a config of plain mmengine gets none of this.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import inspect
 from collections.abc import Iterator
@@ -123,8 +122,6 @@ def apply_library_defaults(
         _set_loader_defaults(cfg)
     if library.scope == 'mmpose' and cfg.get('preprocess_cfg'):
         cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
-    if library.scope == 'mmdet':
-        importlib.import_module('mmdet.utils').setup_cache_size_limit_of_dynamo()
     for loader in _loaders(cfg):
         if not pin_memory:
             loader.pin_memory = False

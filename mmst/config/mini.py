@@ -122,7 +122,7 @@ def layout_of(cfg: Config) -> str:
     """
     scope = cfg.get('default_scope') or 'mmengine'
     kinds = {scoped_type_name(dataset, scope) for dataset in leaf_datasets(cfg)}
-    layouts = {LAYOUTS.get(kind) for kind in kinds}
+    layouts = {LAYOUTS.get(kind, '') for kind in kinds}
     if len(layouts) != 1 or not layouts <= set(MINI_SETTINGS):
         supported = sorted(kind for kind, layout in LAYOUTS.items() if layout in MINI_SETTINGS)
         raise ValueError(
@@ -133,7 +133,7 @@ def layout_of(cfg: Config) -> str:
 
 
 def apply_mini(
-    cfg: Config, data_root: str | None = None, mini_root: str | Path = 'data/mini'
+    cfg: Config, data_root: str | Path | None = None, mini_root: str | Path = 'data/mini'
 ) -> Config:
     """Makes a config small, in place: its data, its images and its schedule.
 
@@ -171,7 +171,7 @@ def apply_mini(
     _set_loaders(cfg, settings)
     _set_num_rois(cfg, settings.num_rois)
     optimizer = cfg.optim_wrapper.optimizer
-    optimizer.lr = settings.lr.get(type_name(optimizer), optimizer.lr)
+    optimizer.lr = settings.lr.get(type_name(optimizer) or '', optimizer.lr)
     return cfg
 
 

@@ -115,7 +115,7 @@ def enable_auto_scale_lr(cfg: Config) -> Config:
     Raises:
         ValueError: The config does not say for which batch size its learning rate is.
     """
-    settings = cfg.get('auto_scale_lr') or {}
+    settings: Any = cfg.get('auto_scale_lr') or {}
     if 'base_batch_size' not in settings:
         raise ValueError(
             '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config, got '

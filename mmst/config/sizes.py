@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,12 +76,13 @@ class _Factors:
             return size
         if isinstance(size, int):
             return self._length(size, self.long, multiple)
+        make: Callable[[Iterable[Any]], Any] = type(size)
         if len(size) == 2 and all(isinstance(side, int) for side in size):
             long = max(size, key=abs)
             factors = [self.long if side == long else self.short for side in size]
             sides = zip(size, factors, strict=True)
-            return type(size)(self._length(side, factor, multiple) for side, factor in sides)
-        return type(size)(self.apply(part, multiple) for part in size)
+            return make(self._length(side, factor, multiple) for side, factor in sides)
+        return make(self.apply(part, multiple) for part in size)
 
     def apply_to_sigma(self, sigma: Any) -> Any:
         """Scales the spread of a heatmap's peaks, in pixels of the heatmap."""

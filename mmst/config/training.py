@@ -6,7 +6,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .traversal import names_checkpoint, type_name
+from mmst.checkpoints.pretrained import names_checkpoint
+
+from .traversal import type_name
 
 __all__ = [
     'check_training',

@@ -1,4 +1,4 @@
-"""Finding what a config says, wherever it is nested.
+"""Search in a config, at any depth of nesting.
 
 A type is a name, or in mmengine's new-style configs (``with read_base():``) a class or a function.
 mmengine keeps those unimported inside the config, so that it can write them to a file, and imports
@@ -18,7 +18,6 @@ __all__ = [
     'LOADERS',
     'datasets',
     'leaf_datasets',
-    'names_checkpoint',
     'scope_of',
     'scoped_type_name',
     'short_name',
@@ -42,20 +41,13 @@ def short_name(kind: Any) -> str:
     return type_path(kind).rsplit('.', 1)[-1]
 
 
-def names_checkpoint(init_cfg: Any) -> bool:
-    """Whether an ``init_cfg`` reads a file. mmdet's PVT says so by the key ``checkpoint`` alone."""
-    return isinstance(init_cfg, dict) and (
-        'checkpoint' in init_cfg or type_name(init_cfg) == 'Pretrained'
-    )
-
-
 def scoped_type_name(node: ConfigDict, default_scope: str) -> str:
-    """Class name of a config entry with the library that it is of: ``'mmdet.CocoDataset'``."""
+    """Class name of a config entry with its library: ``'mmdet.CocoDataset'``."""
     return f'{scope_of(unbuilt_type(node), default_scope)}.{type_name(node)}'
 
 
 def type_path(kind: Any) -> str:
-    """What a file of a config says for a type: a name as it is, a class by its path."""
+    """Form of a type in a config file: a name unchanged, a class as its path."""
     if isinstance(kind, str):
         return kind
     if isinstance(kind, (LazyObject, LazyAttr)):
@@ -64,7 +56,7 @@ def type_path(kind: Any) -> str:
 
 
 def scope_of(kind: Any, default_scope: str) -> str:
-    """The library that a type is of: ``'mmdet'`` for its class CocoDataset."""
+    """Library of a type: ``'mmdet'`` for its class CocoDataset."""
     path = type_path(kind)
     return path.split('.')[0] if '.' in path else default_scope
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Container
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from .state import dotted_name, registered_state
@@ -104,7 +104,8 @@ def _digest(value: Any, without: Container[str] = (), depth: int = 2) -> Any:
 
 def _bytes(value: Tensor) -> tuple[tuple[int, ...], bytes]:
     flat = value.detach().cpu().contiguous().reshape(-1)
-    return tuple(value.shape), flat.view(torch.uint8).numpy().tobytes()
+    # Not by numpy, which torch does without.
+    return tuple(value.shape), ctypes.string_at(flat.data_ptr(), flat.nbytes)
 
 
 def _moments(parameter: Tensor) -> Any:

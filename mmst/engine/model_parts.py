@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
+from mmst.checkpoints.backbones import outermost_backbones
 from mmst.core import DepthSpace
 
 __all__ = ['find_backbone', 'find_stimulated_backbone', 'unwrapped']
@@ -12,9 +15,10 @@ __all__ = ['find_backbone', 'find_stimulated_backbone', 'unwrapped']
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Returns a model without wrappers of distribution or test-time augmentation."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner
 
 
 def find_stimulated_backbone(model: nn.Module) -> nn.Module:
@@ -62,7 +66,7 @@ def find_backbone(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: There is none, or there are several.
     """
-    found = _stimulated(model) or _outermost_backbones(model)
+    found = _stimulated(model) or outermost_backbones(model)
     if len(found) != 1:
         raise ValueError(
             f'--depths needs a model with one backbone, got {type(model).__name__} with '
@@ -78,16 +82,6 @@ def _stimulated(model: nn.Module) -> dict[str, nn.Module]:
         for name, module in model.named_modules()
         # Wrappers (torch.compile, LoRA) hand the attribute on, but do not have it.
         if isinstance(vars(module).get('depth_space'), DepthSpace)
-    }
-
-
-def _outermost_backbones(model: nn.Module) -> dict[str, nn.Module]:
-    """Modules that are called ``backbone`` and are in no other of that name, by their names."""
-    paths = {name: name.split('.') for name, _ in model.named_modules()}
-    return {
-        name: model.get_submodule(name)
-        for name, path in paths.items()
-        if path[-1] == 'backbone' and 'backbone' not in path[:-1]
     }
 
 

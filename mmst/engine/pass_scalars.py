@@ -48,10 +48,10 @@ class PassScalars:
             return
         if self.inputs is not None and self.inputs.is_fallback(batch.image_hw):
             self.counts['size_fallbacks'] += 1
-        depths = enumerate(subnet_pass.subnet.depths, start=1)
-        description = {f'depth_{stage}': float(depth) for stage, depth in depths}
-        size = float(min(batch.image_hw))
-        for name, value in (*values.items(), ('size', size), *description.items()):
+        scalars: dict[str, Tensor | float] = {**values, 'size': float(min(batch.image_hw))}
+        for stage, depth in enumerate(subnet_pass.subnet.depths, start=1):
+            scalars[f'depth_{stage}'] = float(depth)
+        for name, value in scalars.items():
             self._values.setdefault(name, []).append(value)
         if self.cost is not None:
             ratio = self.cost.ratio(subnet_pass.subnet)

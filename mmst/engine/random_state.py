@@ -69,5 +69,14 @@ def seed_worker(worker_id: int) -> None:
 
     Args:
         worker_id: Which worker; torch has added it to the seed of the epoch.
+
+    Raises:
+        RuntimeError: This process is not a data loading worker.
     """
-    seed_all(f'mmst.worker:{get_worker_info().seed}:{os.environ.get("RANK", 0)}')
+    worker = get_worker_info()
+    if worker is None:
+        raise RuntimeError(
+            'seed_worker must run in a data loading worker, got another process; set it as the '
+            'worker_init_fn of a data loader'
+        )
+    seed_all(f'mmst.worker:{worker.seed}:{os.environ.get("RANK", 0)}')

@@ -110,8 +110,8 @@ def check_inputs(model: nn.Module) -> None:
 def _container_of_batches(model: nn.Module) -> str:
     """``'list'`` or ``'dict'`` if a model's loss says that it takes one instead of a tensor."""
     try:
-        hints = typing.get_type_hints(type(model).loss)
-    except (AttributeError, NameError, TypeError):  # no loss, or hints that do not resolve
+        hints = typing.get_type_hints(getattr(type(model), 'loss', None))
+    except (NameError, TypeError):  # no loss, or hints that do not resolve
         return ''
     first = next((hint for name, hint in hints.items() if name != 'return'), None)
     origin = typing.get_origin(first)

@@ -76,7 +76,9 @@ class StimulativeHook(StimulativeSettings, Hook):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._supervision = build_part(SUPERVISIONS, self.supervision)
-        self.input_rule = None if self.inputs is None else build_part(INPUT_RULES, self.inputs)
+        self.input_rule: Any = None
+        if self.inputs is not None:
+            self.input_rule = build_part(INPUT_RULES, self.inputs)
         self._described: dict[str, str] | None = None
         self._resumed: Mapping[str, str] | None = None
         self._counts = self._no_counts()

@@ -38,7 +38,7 @@ class DetectionTask(Task):
         model: BaseModel,
         data_samples: Sequence[DetDataSample],
         resizes: Sequence[ImageResize],
-    ) -> list[DetDataSample]:
+    ) -> Sequence[DetDataSample]:
         """See :meth:`Task.resize_samples`. Instances that become too small are dropped.
 
         Their box falls under one pixel, or their mask is left without one: a head would learn that

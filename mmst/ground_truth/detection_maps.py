@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks, PolygonMasks
@@ -20,7 +22,7 @@ __all__ = [
 ]
 
 Size = tuple[int, int]
-Masks = BitmapMasks | PolygonMasks
+Masks: TypeAlias = BitmapMasks | PolygonMasks
 
 
 @register_ground_truth(DetDataSample, 'gt_instances.masks')

@@ -62,7 +62,7 @@ class PoseTask(Task):
         model: BaseModel,
         data_samples: Sequence[PoseDataSample],
         resizes: Sequence[ImageResize],
-    ) -> list[PoseDataSample]:
+    ) -> Sequence[PoseDataSample]:
         """See :meth:`Task.resize_samples`. Heatmaps are encoded again, by the head's codec.
 
         A head whose codec makes no heatmaps reads none: they are left out.
@@ -177,5 +177,6 @@ def blank_heatmaps(heatmaps: Tensor, resize: ImageResize) -> Tensor:
             f'{len(heatmaps)} levels of GenerateTarget(multilevel=True); train subnets at full '
             'size (inputs=None)'
         )
-    size_hw = resized_heatmap_size(heatmaps.shape[-2:], resize)
+    height, width = heatmaps.shape[-2:]
+    size_hw = resized_heatmap_size((height, width), resize)
     return heatmaps.new_zeros(len(heatmaps), *size_hw)

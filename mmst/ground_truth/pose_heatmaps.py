@@ -191,7 +191,7 @@ def _find_encoder(
 ) -> Encoder:
     """Finds the encoder of a codec, which must be that of the main network's sample."""
     encoder = _encoders.get(type(codec))
-    if encoder is None:
+    if codec is None or encoder is None:
         known = ', '.join(sorted(known.__name__ for known in _encoders))
         raise ValueError(
             f'model.head.decoder must be a codec of heatmaps that can be resized ({known}), got '

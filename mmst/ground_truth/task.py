@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mmengine.model import BaseModel
+from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.structures import BaseDataElement
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmst.core.resize import stack_size
 
@@ -61,7 +61,7 @@ class ImageResize:
     main_hw: Size
     padded_hw: Size
     divisor_hw: Size
-    preprocessor: nn.Module
+    preprocessor: BaseDataPreprocessor
 
     @functools.cached_property
     def padded_alone_hw(self) -> Size:

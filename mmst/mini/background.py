@@ -64,8 +64,11 @@ def _horizon(size_hw: tuple[int, int], rng: np.random.Generator) -> _Painted:
     line = int(height * rng.uniform(0.35, 0.7))
     picture = np.empty((height, width, 3), np.float32)
     sky = np.linspace(0, 1, line, dtype=np.float32)[:, None, None]
-    picture[:line] = np.float32([215, 170, 130]) * (1 - sky) + np.float32([225, 215, 200]) * sky
-    picture[line:] = np.float32([85, 120, 105]) + rng.uniform(-25, 25, 3).astype(np.float32)
+    top, bottom = np.array(((215, 170, 130), (225, 215, 200)), np.float32)
+    picture[:line] = top * (1 - sky) + bottom * sky
+    picture[line:] = np.array((85, 120, 105), np.float32) + rng.uniform(-25, 25, 3).astype(
+        np.float32
+    )
     picture[line:] += 18 * _noise((height - line, width), 24, rng)
     picture += 8 * _noise(size_hw, 5, rng)
     return picture, {'sky-other-merged': slice(line), 'grass-merged': slice(line, None)}
@@ -100,5 +103,5 @@ def _add_clutter(picture: np.ndarray, rng: np.random.Generator) -> None:
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 7)))
     points = center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     mask = np.zeros((height, width), np.float32)
-    cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 0.6)
+    cv2.fillPoly(mask, [np.round(points).astype(np.int32)], (0.6,))
     picture += mask[..., None] * (_color(rng) - picture)

@@ -99,7 +99,7 @@ def write_annotations(
 
 def instance_records(image_id: int, objects: Iterable[SceneObject]) -> list[dict[str, Any]]:
     """Describes the objects of a picture as entries of ``annotations``, in their order."""
-    records = []
+    records: list[dict[str, Any]] = []
     for obj in objects:
         shape = _crowd_shape(obj) if obj.crowd else _polygon_shape(obj)
         records.append(

@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from .canvas import Canvas, Color
+from .canvas import Canvas, Color, shaded, whole
 
 __all__ = ['FREE', 'KEYPOINTS', 'WALKING', 'Pose', 'draw_figure']
 
@@ -87,7 +87,8 @@ def _body() -> tuple[_Part, ...]:
     """The parts of the body, from back to front."""
     head = ('nose', *(f'{side}_{part}' for side in _SIDES for part in ('eye', 'ear')))
     trunk = tuple(f'{side}_{part}' for side in _SIDES for part in ('shoulder', 'hip'))
-    legs, arms = [], []
+    legs: list[_Part] = []
+    arms: list[_Part] = []
     for side in _SIDES:
         for limb, (start, stop, width, paint) in (
             (legs, ('ankle', 'toe', 0.09, 'shoe')),
@@ -191,7 +192,7 @@ def _random_colors(rng: np.random.Generator) -> dict[str, Color]:
     skin = _SKIN[rng.integers(len(_SKIN))]
     # Muted: saturated colours are kept for the pads.
     cloth = rng.uniform(60, 190, (3, 1)) + rng.uniform(-45, 45, (3, 3))
-    shirt, trousers, socks = (tuple(map(int, color)) for color in cloth)
+    shirt, trousers, socks = map(whole, cloth)
     return {
         'skin': skin,
         'hair': _HAIR[rng.integers(len(_HAIR))],
@@ -221,7 +222,7 @@ def _draw_head(
         canvas.circle(joints[f'{side}_eye'], 0.24 * radius, (250, 250, 250))
         canvas.circle(joints[f'{side}_eye'], 0.13 * radius, (40, 30, 20))
     nose = joints['nose']
-    canvas.circle(nose, 0.14 * radius, tuple(int(0.72 * value) for value in colors['skin']))
+    canvas.circle(nose, 0.14 * radius, shaded(colors['skin'], 0.72))
     mouth = nose - 0.35 * radius * up / np.hypot(*up)
     canvas.line([mouth - (0.3 * radius, 0), mouth + (0.3 * radius, 0)], (60, 50, 150), 0.1 * radius)
 

@@ -70,7 +70,8 @@ class Painter:
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width of the picture in pixels."""
-        return self._picture.shape[:2]
+        height, width = self._picture.shape[:2]
+        return height, width
 
     def place(self, category: str, sprite: Sprite, min_inside: float = 0.7) -> None:
         """Adds an object where it leaves the others visible, if there is such a place.

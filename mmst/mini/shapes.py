@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .canvas import Canvas, Color
+from .canvas import Canvas, Color, shaded
 
 __all__ = ['SHAPES', 'vary']
 
@@ -115,7 +115,7 @@ def _traffic_light(canvas: Canvas, rng: np.random.Generator) -> None:
     lamps = ((40, 40, 250), (30, 200, 255), (90, 240, 60))
     for i, (y, color) in enumerate(zip((-0.63, 0, 0.63), lamps, strict=True)):
         shade = 1.0 if i == lit else 0.35
-        canvas.circle((0, y), 0.27, tuple(int(shade * v) for v in color))
+        canvas.circle((0, y), 0.27, shaded(color, shade))
 
 
 SHAPES: dict[str, Callable[[Canvas, np.random.Generator], None]] = {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from .canvas import Canvas
+from .canvas import Canvas, Point, Points
 
 __all__ = ['Drawing', 'Sprite', 'make_sprite']
 
@@ -35,7 +35,7 @@ class Sprite:
     warp: np.ndarray
     keypoints: np.ndarray | None = None
 
-    def locate(self, points: np.ndarray) -> np.ndarray:
+    def locate(self, points: Point | Points) -> np.ndarray:
         """Returns where (..., 2) points of the canvas are, in pixels from the sprite's middle."""
         return np.asarray(points) @ self.warp[:, :2].T + self.warp[:, 2]
 

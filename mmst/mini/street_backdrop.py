@@ -17,7 +17,11 @@ _CAMERA_HEIGHT = 1.4  # metres, as all lengths here
 _NEAR, _FAR = 4.0, 90.0
 _GROUND = {'terrain': (75, 125, 95), 'sidewalk': (150, 155, 165), 'road': (95, 92, 92)}
 _FACADES = ((170, 195, 215), (140, 150, 160), (90, 110, 170), (185, 205, 200), (120, 150, 190))
-_ROUGHNESS = {'vegetation': 22, 'terrain': 16, 'wall': 9, 'road': 6, 'sidewalk': 6, 'building': 5}
+_ROUGHNESS: dict[str | None, int] = {
+    'vegetation': 22, 'terrain': 16, 'wall': 9, 'road': 6, 'sidewalk': 6, 'building': 5,
+}  # fmt: skip
+
+_Paint = Sequence[float] | np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +97,12 @@ class _Layers:
         self._image[:] = np.asarray(top) * (1 - blend) + np.asarray(bottom) * blend
         self._labels[:] = self._label('sky')
 
-    def fill(self, category: str | None, points: np.ndarray, color: Sequence[float]) -> None:
+    def fill(self, category: str | None, points: np.ndarray, color: _Paint) -> None:
         """Fills a polygon, given in pixels of the picture."""
         self.color(points, color)
-        cv2.fillPoly(self._labels, [_fixed(points)], self._label(category), shift=4)
+        cv2.fillPoly(self._labels, [_fixed(points)], (self._label(category),), shift=4)
 
-    def color(self, points: np.ndarray, color: Sequence[float]) -> None:
+    def color(self, points: np.ndarray, color: _Paint) -> None:
         """Fills a polygon without changing what is there."""
         # Pixel centres are whole numbers at both scales.
         large = (points + 0.5) * _RENDER_SCALE - 0.5
@@ -112,7 +116,9 @@ class _Layers:
             cv2.resize(rng.uniform(-1, 1, (cells, 2 * cells)).astype(np.float32), (width, height))
             for cells in (24, 72)
         )
-        roughness = np.float32([_ROUGHNESS.get(category, 2) for category in self._categories])
+        roughness = np.array(
+            [_ROUGHNESS.get(category, 2) for category in self._categories], np.float32
+        )
         picture = picture + (roughness[self._labels] * (coarse + fine))[..., None]
         stuff = (
             SceneObject(category, self._labels == label)

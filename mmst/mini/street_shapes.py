@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Canvas, Color, Point
+from .canvas import Canvas, Color, Point, shaded, whole
 from .shapes import vary
 
 __all__ = ['bicycle', 'bus', 'car', 'motorcycle', 'rider', 'sign', 'train', 'tree', 'truck']
@@ -47,7 +47,7 @@ def truck(canvas: Canvas, rng: np.random.Generator, front: bool = False) -> None
         canvas.rectangle(-0.64, -0.45, 0.64, 0.72, vary(rng, _PAINTS[rng.integers(len(_PAINTS))]))
         canvas.rectangle(-0.56, -0.35, 0.56, 0.12, vary(rng, _GLASS, 15))
     else:
-        seam = tuple(int(0.6 * value) for value in box)
+        seam = shaded(box, 0.6)
         canvas.line([(0, -0.95), (0, 0.6)], seam, 0.04)
         for y in (-0.6, 0.1):
             canvas.line([(-0.66, y), (0.66, y)], seam, 0.03)
@@ -119,7 +119,7 @@ def motorcycle(canvas: Canvas, rng: np.random.Generator, facing: int = 1) -> Non
 
 def rider(canvas: Canvas, rng: np.random.Generator, facing: int = 1) -> None:
     """Draws who sits on a :func:`bicycle` or :func:`motorcycle` of the same canvas."""
-    shirt, trousers = (tuple(map(int, color)) for color in rng.integers(20, 236, (2, 3)))
+    shirt, trousers = map(whole, rng.integers(20, 236, (2, 3)))
     hip, shoulder, head = (-0.24, 0.12), (0.0, -0.42), (0.08, -0.72)
     for chain, color, width in (
         ((hip, (0.12, 0.3), (-0.04, 0.72)), trousers, 0.17),
@@ -158,7 +158,7 @@ def tree(canvas: Canvas, rng: np.random.Generator) -> None:
         for _ in range(9):
             angle, radius = rng.uniform(0, 2 * np.pi), 0.42 * np.sqrt(rng.uniform())
             center = radius * np.cos(angle), -0.32 + radius * np.sin(angle) - 0.1 * (shade - 0.75)
-            color = tuple(min(255, int(shade * value)) for value in leaves)
+            color = shaded(leaves, shade)
             canvas.circle(center, rng.uniform(0.14, 0.26) / shade, color)
 
 

@@ -91,7 +91,9 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
 
 def _argument_names(cls: type) -> set[str]:
     """Names of what a class and its parents can be built with."""
-    signatures = [inspect.signature(c.__init__) for c in cls.__mro__ if '__init__' in vars(c)]
+    signatures = [
+        inspect.signature(vars(c)['__init__']) for c in cls.__mro__ if '__init__' in vars(c)
+    ]
     return {name for signature in signatures for name in signature.parameters} - {'self'}
 
 
@@ -105,7 +107,7 @@ def _passes_any_on(cls: type) -> bool:
     for parent in reversed(cls.__mro__):
         if '__init__' not in vars(parent) or issubclass(nn.Module, parent):
             continue
-        parameters = inspect.signature(parent.__init__).parameters.values()
+        parameters = inspect.signature(vars(parent)['__init__']).parameters.values()
         if names <= {'init_cfg'} and any(p.kind is p.VAR_KEYWORD for p in parameters):
             return True
         names |= {parameter.name for parameter in parameters} - {'self'}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
@@ -104,7 +105,7 @@ class CostMeter:
 
 
 @torch.no_grad()
-def example_input(model: nn.Module, runner: Runner) -> dict[str, Any]:
+def example_input(model: BaseModel, runner: Runner) -> dict[str, Any]:
     """Returns the first test image, as the model's ``forward`` takes it.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce_params
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
@@ -164,7 +165,7 @@ def _counted(batches: Iterable[Any], log: Callable[[str], None]) -> Iterator[Any
     log(f'Norm statistics from {count} training batches.')
 
 
-def _loss_forward(model: nn.Module) -> Any:
+def _loss_forward(model: BaseModel) -> Any:
     def forward(batch: Any) -> None:
         data = model.data_preprocessor(batch, training=True)
         if isinstance(data, Mapping):

@@ -12,11 +12,11 @@ from typing import Any
 import mmengine
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmst.checkpoints import CONVERT_SCHEME, load_checkpoint, write_checkpoint
+from mmst.checkpoints.build import build_model
 from mmst.checkpoints.write import file_sha256, write_whole
 from mmst.engine.model_parts import unwrapped
 from mmst.version import __version__
@@ -120,7 +120,6 @@ def subnet_checkpoint(
 
 def _build(cfg: Config, state_dict: Mapping[str, Tensor]) -> nn.Module:
     """Builds the network, whose tensors must be exactly those of the state dict."""
-    with MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
-        model = registry.build(cfg.model)
+    model = build_model(cfg)
     model.load_state_dict(state_dict, strict=True)
     return revert_sync_batchnorm(model).eval()

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmst.checkpoints.write import write_whole
@@ -36,7 +37,7 @@ class _Classifier(nn.Module):
 class _Features(nn.Module):
     """Images to the feature maps of backbone and neck."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: BaseModel) -> None:
         super().__init__()
         self.model = model
 

@@ -182,7 +182,7 @@ def choose_metric(cfg: Config, metrics: Sequence[str], name: str | None = None) 
     elif name is None:
         usual = [] if saved else [metric for metric in USUAL_METRICS if metric in metrics]
         name = next(iter([*usual, *metrics]), None)
-    if name not in metrics:
+    if name is None or name not in metrics:
         raise ValueError(f'--metric must be one of {sorted(metrics)}, got {name!r}')
     less = 'loss' in name.lower()
     if rules and name in saved:

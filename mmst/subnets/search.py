@@ -117,13 +117,12 @@ def search_key(
     if recalibrate is None:
         recalibrate = default_recalibrate(meter.model, smallest)
     device = next(meter.model.parameters()).device
-    if device.type == 'cuda':
-        device = torch.cuda.get_device_name(device)
+    is_cuda = device.type == 'cuda'
     return {
         'checkpoint': checkpoint,
         'settings': settings,
         'recalibrate': recalibrate,
-        'device': str(device),
+        'device': torch.cuda.get_device_name(device) if is_cuda else str(device),
         'repeats': repeats,
     }
 

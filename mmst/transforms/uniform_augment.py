@@ -135,13 +135,13 @@ class UniformAugment(RandAugment):
 
 
 def _geometric(pad_val: Color, interpolation: str) -> list[dict[str, Any]]:
-    common = {'pad_val': pad_val, 'interpolation': interpolation}
-    directed = [
+    common: dict[str, Any] = {'pad_val': pad_val, 'interpolation': interpolation}
+    directed: list[dict[str, Any]] = [
         {'type': f'mmpretrain.{name}', 'magnitude_range': (0, highest), 'direction': direction}
         for name, highest in (('Shear', 0.3), ('Translate', 0.45))
         for direction in ('horizontal', 'vertical')
     ]
-    rotation = {'type': 'mmpretrain.Rotate', 'magnitude_range': (0, 30)}
+    rotation: dict[str, Any] = {'type': 'mmpretrain.Rotate', 'magnitude_range': (0, 30)}
     return [{**policy, **common} for policy in (*directed, rotation)]
 
 

@@ -101,7 +101,11 @@ def test_mmpretrain_without_a_linear_layer(tmp_path, resnet18):
         ('layer4.1.bn2.bias', None, r'1 keys are missing \(layer4\.1\.bn2\.bias\)'),
         ('layer2.0.downsample.0.weight', None, r'keys are missing \(layer2\.0\.downsample\.0'),
         ('layer3.1.conv1.weight', (256, 128, 3, 3), r'layer3\.1\.conv1\.weight is \(256, 128'),
-        ('conv1.weight', (64, 3, 3, 3), r'conv1\.weight is \(64, 3, 3, 3\), not \(64, 3, 7, 7\)'),
+        (
+            'conv1.weight',
+            (64, 3, 3, 3),
+            r'conv1\.weight is \(64, 3, 3, 3\), needed \(64, 3, 7, 7\)',
+        ),
         ('conv1.weight', (64,), r"the convolution 'conv1\.weight', got it in the shape \(64,\)"),
         ('layer1.0.conv2.weight', (0, 0, 3, 3), r'got it in the shape \(0, 0, 3, 3\)'),
         ('layer1.0.conv2_offset.weight', (18,), r'unexpected keys.*deformable'),

@@ -18,7 +18,7 @@ from mmengine.registry import DefaultScope, Registry, root
 from mmst import config as edit
 from mmst import mini
 from mmst.checkpoints import load_checkpoint
-from mmst.checkpoints.model_fit import build_model
+from mmst.checkpoints.build import build_model
 from mmst.cli.launch import set_launcher
 from mmst.engine.registry import INPUT_RULES, SUPERVISIONS
 from mmst.subnets.config import make_subnet_config, use_validation_data

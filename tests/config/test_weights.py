@@ -213,3 +213,19 @@ def test_file_is_known_by_its_key_alone():
     """mmdet's PVT takes it without a type."""
     backbone = {'type': 'PyramidVisionTransformer', 'init_cfg': {'checkpoint': 'https://x.y/z.pth'}}
     assert set_weights(config(backbone), 'none').model.backbone.init_cfg is None
+
+
+def test_what_the_backbone_resizes_while_it_loads_fits(tmp_path):
+    """Position embeddings follow the size of images."""
+    arch = {'embed_dims': 16, 'num_layers': 2, 'num_heads': 2, 'feedforward_channels': 16}
+    vit = {'type': 'VisionTransformer', 'arch': arch, 'patch_size': 16}
+    source = built(config({**vit, 'img_size': 32}, 'mmpretrain')).state_dict()
+    cfg = config({**vit, 'img_size': 64}, 'mmpretrain')
+    set_weights(cfg, save(source, tmp_path / 'a.pth'))
+    backbone = built(cfg)
+    assert backbone.pos_embed.shape == (1, 1 + 16, 16)
+    torch.testing.assert_close(backbone.pos_embed[:, 0], source.pop('pos_embed')[:, 0])
+    assert same(backbone, source)
+    del source['cls_token']
+    with pytest.raises(ValueError, match='does not fit the backbone'):
+        set_weights(cfg, save(source, tmp_path / 'a.pth'))

@@ -1,17 +1,19 @@
 import pytest
 import torch
-from torch import nn
-from torchvision.models.resnet import Bottleneck, ResNet
+from toy_resnet import ResNet, randomize_norm
 
 
 @pytest.fixture
-def resnet() -> nn.Module:
-    """A torchvision ResNet with stages of 2, 3, 2, 1 blocks whose branches are not zero."""
+def mmdet_scope():
+    """None: here torch is the only library."""
+
+
+@pytest.fixture
+def resnet() -> ResNet:
+    """Stages of 2, 3, 2 and 1 blocks whose branches are not zero."""
     torch.manual_seed(0)
-    model = ResNet(Bottleneck, [2, 3, 2, 1], num_classes=5)
-    for parameter in model.parameters():
-        if parameter.ndim == 1:
-            nn.init.uniform_(parameter, 0.5, 1.0)
+    model = ResNet([2, 3, 2, 1])
+    randomize_norm(model)
     return model
 
 

@@ -371,7 +371,7 @@ def state(net):
     return {
         'modules': [(name, id(module)) for name, module in net.named_modules()],
         'tensors': [(name, id(value)) for name, value in net.state_dict(keep_vars=True).items()],
-        'values': {name: value.numpy().tobytes() for name, value in net.state_dict().items()},
+        'values': {name: repr(value.tolist()) for name, value in net.state_dict().items()},
         'modes': [module.training for module in net.modules()],
         'grads': [parameter.requires_grad for parameter in net.parameters()],
         'norms': [(norm.momentum, norm.track_running_stats) for norm in norms(net)],

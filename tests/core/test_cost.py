@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision.models import resnet50
+from toy_resnet import ResNet
 
 from mmst.core import DepthSpace, Subnet, active_subnet, depth_cost
 
@@ -24,14 +24,13 @@ def test_ratio_is_that_of_counted_networks(resnet, images):
 
 
 def test_expected_ratio_is_the_mean_over_the_space():
-    cost = depth_cost(resnet50())
+    cost = depth_cost(ResNet((3, 4, 6, 3)))
     for space in (
         DepthSpace((3, 4, 6, 3), (1, 2, 4, 1)),
         DepthSpace((3, 4, 6, 3), (2, 2, 2, 1), 'stochastic'),
     ):
         draws = [cost.ratio(space.sample(seed=0, step=step)) for step in range(3000)]
         assert cost.expected_ratio(space) == pytest.approx(sum(draws) / 3000, abs=0.005)
-    assert 0.88 < cost.expected_ratio(DepthSpace((3, 4, 6, 3), (1, 2, 4, 1))) < 0.90
 
 
 def test_counting_changes_nothing(resnet):
@@ -55,8 +54,8 @@ class Changing(nn.Module):
 @pytest.mark.parametrize(
     ('change', 'got'),
     [
-        (lambda x: x[..., ::2, ::2], r'\(1, 256, 16, 16\), returned \(1, 256, 8, 8\)'),
-        (lambda x: (x, x), r'\(1, 256, 16, 16\), returned tuple'),
+        (lambda x: x[..., ::2, ::2], r'\(1, 32, 16, 16\), returned \(1, 32, 8, 8\)'),
+        (lambda x: (x, x), r'\(1, 32, 16, 16\), returned tuple'),
     ],
 )
 def test_block_that_changes_its_input_is_found(resnet, change, got):

@@ -4,11 +4,9 @@ from functools import partial
 
 import pytest
 import torch
-from mmengine.registry import MODELS, DefaultScope
-from mmpretrain.utils import register_all_modules
+import toy_resnet
 from torch.nn import functional as F
 
-import mmst  # noqa: F401 - registers what configs name
 from mmst.core import backward_with_subnets, kl_div_loss, kl_minus_loss, normalize_logits
 
 FULL = (3, 4, 6, 3)
@@ -18,18 +16,8 @@ LABELS = torch.tensor([3, 0, 6])
 
 @pytest.fixture
 def classifier():
-    """mmpretrain's ResNet-50, narrow, in float64, with random norm layers."""
-    register_all_modules(init_default_scope=False)
-    backbone = {'type': 'ResNet', 'depth': 50, 'base_channels': 8, 'stem_channels': 8}
-    head = {'type': 'LinearClsHead', 'num_classes': 7, 'in_channels': 256}
-    config = {'type': 'ImageClassifier', 'neck': {'type': 'GlobalAveragePooling'}}
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build({**config, 'backbone': backbone, 'head': head})
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 1:
-            torch.nn.init.normal_(parameter, float(name.endswith('weight')), 0.2)
-    return model.double().train()
+    """A narrow ResNet-50 in float64 with random norm layers."""
+    return toy_resnet.classifier(FULL)
 
 
 def batch_norm(x, weights, name):
@@ -60,7 +48,7 @@ def resnet50(x, weights, depths):
                 x = conv(x, f'{name}.downsample.0', stride=stride)
                 x = norm(x, f'{name}.downsample.1')
             x = (x + y).relu()
-    return x.mean((2, 3)) @ weights['head.fc.weight'].T + weights['head.fc.bias']
+    return x.mean((2, 3)) @ weights['head.weight'].T + weights['head.bias']
 
 
 def without_magnitude(z, method, amplitude):

@@ -1,7 +1,5 @@
 """Sizes are drawn as the paper says and images resized one by one."""
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
@@ -14,7 +12,7 @@ def test_shorter_side_is_a_uniform_integer_between_the_bounds():
     shorter = [height for height, _ in sizes]
     assert min(shorter) == 86 and max(shorter) == 200
     assert len(set(shorter)) == 115
-    assert np.mean(shorter) == pytest.approx(143, abs=2)
+    assert sum(shorter) / 5000 == pytest.approx(143, abs=2)
     assert all(abs(width - 1.5 * height) <= 0.5 for height, width in sizes)
 
 
@@ -60,14 +58,6 @@ def test_batches_of_different_sizes_draw_the_same_ratio():
 def test_smallest_size_is_the_smallest_drawn():
     sizes = {sample_size((20, 30), 0.43, seed=0, step=step) for step in range(500)}
     assert min(sizes) == smallest_size((20, 30), 0.43) == (8, 12)
-
-
-def test_resize_is_opencvs_bilinear():
-    image = np.random.default_rng(0).normal(size=(37, 53, 3)).astype(np.float32)
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
-    resized = resize_batch(batch, (23, 31))[0].permute(1, 2, 0).numpy()
-    expected = cv2.resize(image, (31, 23), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(resized, expected, atol=1e-5)
 
 
 def test_resize_to_the_same_size_copies_nothing(images):

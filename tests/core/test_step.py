@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from mmengine.registry import MODELS, DefaultScope
-from mmpretrain.utils import register_all_modules
+import toy_resnet
 from torch.nn import functional as F
 
-import mmst  # noqa: F401 - registers what configs name
 from mmst.core import (
     active_subnet,
     backward_with_subnets,
@@ -22,18 +20,7 @@ PASSES = [((1, 2, 1, 2), (48, 48)), ((2, 1, 1, 1), (32, 32))]
 
 @pytest.fixture
 def classifier():
-    register_all_modules(init_default_scope=False)
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(
-            {
-                'type': 'ImageClassifier',
-                'backbone': {'type': 'ResNet', 'depth': 18, 'zero_init_residual': False},
-                'neck': {'type': 'GlobalAveragePooling'},
-                'head': {'type': 'LinearClsHead', 'num_classes': 7, 'in_channels': 512},
-            }
-        )
-    return model.double().train()
+    return toy_resnet.classifier((2, 2, 2, 2))
 
 
 def minus(student, teacher):

@@ -130,3 +130,8 @@ def test_lasting_workers_are_pointed_out(make_runner):
     runner.train()
     text = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
     assert 'persistent_workers should be False for an exact resume' in text
+
+
+def test_seeding_of_workers_outside_a_worker_is_refused():
+    with pytest.raises(RuntimeError, match='must run in a data loading worker'):
+        seed_worker(0)

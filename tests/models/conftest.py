@@ -109,6 +109,15 @@ def torchvision_mobilenet(name, full, depths):
     return Case('torchvision', f'torchvision.models.{name}', full, depths, {}, None)
 
 
+def _torchvision_resnet():
+    from torchvision.models.resnet import Bottleneck
+
+    full, depths = (2, 3, 2, 1), (1, 2, 1, 1)
+    arguments = {'block': Bottleneck, 'layers': list(full), 'num_classes': 5}
+    name = 'torchvision.models.resnet.ResNet'
+    return Case('torchvision', name, full, depths, arguments, {'layers': list(depths)})
+
+
 def timm_case(name, full, depths, key='', library='timm', slow=False, **arguments):
     """A model of timm, or of a library's TIMMBackbone; ``key`` is the argument for depths."""
 
@@ -388,6 +397,7 @@ def cases():
              {'arch': 'es'}, None),
         Case('mmpretrain', 'EfficientNetV2', (2, 3, 3, 4, 6, 9), (1, 2, 2, 2, 3, 5),
              {'arch': 'b1'}, None, slow=True),
+        _torchvision_resnet(),
         _torchvision_vit(),
         _torchvision_swin('SwinTransformer'),
         _torchvision_convnext(),

@@ -127,7 +127,7 @@ BAD_FILES = {
     'wrong_width': (
         'a.pth',
         lambda f, s: torch.save({**s, 'layer2.0.conv1.weight': torch.ones(64, 64, 3, 3)}, f),
-        r'ValueError: .*layer2.0.conv1.weight is \(64, 64, 3, 3\), not \(128, 64, 3, 3\)',
+        r'ValueError: .*layer2.0.conv1.weight is \(64, 64, 3, 3\), needed \(128, 64, 3, 3\)',
     ),
     'missing_key': (
         'a.pth',

@@ -206,3 +206,17 @@ def test_weights_that_a_model_downloads_are_read_safely(tiny, run_tool, tmp_path
     refusal = r"^UntrustedCheckpointError: checkpoint 'https://example\.org/evil\.pth' is refused"
     with pytest.raises(SystemExit, match=refusal + r'.*print'):
         run_tool('train', config, '--data-root', data, '--work-dir', tmp_path / 'run')
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+@pytest.mark.parametrize('source', ['http://127.0.0.1:9/weights.pth', '/missing/weights.pth'])
+def test_weights_that_cannot_be_loaded_are_named(tiny, run_tool, tmp_path, monkeypatch, source):
+    """A whole model's are checked before the run; a head's are read when it is initialised."""
+    config, data = tiny
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    initial = f"dict(type='Pretrained', checkpoint='{source}')"
+    text = config.read_text().replace('head=dict(', f'head=dict(init_cfg={initial}, ')
+    assert initial in text
+    config.write_text(text)
+    with pytest.raises(SystemExit, match=rf"^OSError: checkpoint '{source}' cannot be loaded: "):
+        run_tool('train', config, '--data-root', data, '--work-dir', tmp_path / 'run')

@@ -252,7 +252,8 @@ def replace_tables(page: str) -> str:
     for name, table in (('table', backbone_table()), ('refused', refusal_table())):
         begin, end = (mark.format(name) for mark in MARKS)
         pattern = re.compile(f'{re.escape(begin)}.*{re.escape(end)}', re.DOTALL)
-        if not pattern.search(page):
+        found = pattern.search(page)
+        if found is None:
             raise ValueError(f'page must have the lines {begin!r} and {end!r}')
-        page = pattern.sub(lambda _, text=f'{begin}\n{table}\n{end}': text, page)
+        page = f'{page[: found.start()]}{begin}\n{table}\n{end}{page[found.end() :]}'
     return page

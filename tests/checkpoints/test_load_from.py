@@ -8,8 +8,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 
 import mmst  # noqa: F401 - registers STBackbone and mmst://
-from mmst.checkpoints.model_fit import build_model
-from mmst.config import check_checkpoint
+from mmst.checkpoints import check_checkpoint
+from mmst.checkpoints.build import build_model
 
 BACKBONE = {'type': 'ResNet', 'depth': 18, 'base_channels': 8, 'stem_channels': 8}
 

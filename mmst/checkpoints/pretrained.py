@@ -1,4 +1,4 @@
-"""Whether the weights that a config itself names for its backbone fit it."""
+"""Checks that the weights that a config names for its backbone fit it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
 from torch import nn
 
-from mmst.checkpoints import safe_loading
-from mmst.checkpoints.block_difference import block_difference, unexpected_names
-from mmst.checkpoints.model_fit import MOST_SHOWN, build_model, build_module
-from mmst.engine.random_state import private_random_state
+from .block_difference import block_difference
+from .build import build_model, build_module
+from .safe_load import safe_loading
+from .tensor_fit import TensorFit, unexpected_names, warn_of_random_tensors
 
-from .traversal import names_checkpoint
+__all__ = ['check_pretrained', 'names_checkpoint']
 
-__all__ = ['check_pretrained']
+
+def names_checkpoint(init_cfg: Any) -> bool:
+    """Whether an ``init_cfg`` reads a file: mmdet's PVT says so by this key, without a type."""
+    return isinstance(init_cfg, dict) and 'checkpoint' in init_cfg
 
 
 def check_pretrained(cfg: Config) -> None:
-    """Checks what the backbone gets from local files that ``init_cfg`` or ``pretrained`` names.
+    """Checks the weights from local files that ``init_cfg`` or ``pretrained`` names.
 
     mmengine only logs what it cannot load, and backbones convert files in ways of their own. So the
     backbone is initialised twice, with different random numbers: what differs is random.
@@ -58,58 +62,59 @@ def check_pretrained(cfg: Config) -> None:
             f'init_cfg names {named}, which the backbone cannot load: it has no {error}; give '
             'weights of this architecture'
         ) from error
-    _check_filled(backbone, twin, unexpected, named)
+    _check_filled(backbone, _fit_of_twins(backbone, twin, unexpected), named)
 
 
-def _check_filled(backbone: nn.Module, twin: nn.Module, unexpected: set[str], named: str) -> None:
-    """Raises ValueError if files left too much of two backbones different, and logs the rest."""
-    first, second = dict(backbone.named_parameters()), dict(twin.named_parameters())
-    unfilled = [name for name, value in first.items() if not torch.equal(value, second[name])]
-    missing = sum(first[name].numel() for name in unfilled)
-    share = missing / sum(value.numel() for value in first.values())
-    if share > 0.5:
+def _fit_of_twins(backbone: nn.Module, twin: nn.Module, unexpected: tuple[str, ...]) -> TensorFit:
+    """Fit of two backbones to a file: parameters in which they differ were not loaded."""
+    parameters = dict(twin.named_parameters())
+    return TensorFit(
+        {name: tuple(value.shape) for name, value in parameters.items()},
+        {n: None for n, v in backbone.named_parameters() if not torch.equal(v, parameters[n])},
+        unexpected,
+    )
+
+
+def _check_filled(backbone: nn.Module, fit: TensorFit, named: str) -> None:
+    """Raises ValueError if files leave too much of a backbone random, and logs the rest."""
+    unfilled = fit.missing
+    if (share := fit.share(unfilled)) > 0.5:
         raise ValueError(
             f'init_cfg names {named}, which would leave {share:.0%} of the backbone random (first: '
             f'{unfilled[0]}); give weights of this architecture. --weights FILE converts those of '
             'other libraries'
         )
     # A tensor of one value may be loaded or initialised, so it says nothing about its block.
-    varied = {name for name, v in first.items() if v.numel() and v.min() != v.max()}
-    if difference := block_difference(backbone, varied, set(unfilled), unexpected):
+    varied = {n for n, v in backbone.named_parameters() if v.numel() and v.min() != v.max()}
+    if difference := block_difference(backbone, varied, set(unfilled), fit.unexpected):
         raise ValueError(
             f'init_cfg names {named}, which {difference}; give weights of this architecture, or '
             'set that of the backbone to that of the file'
         )
-    if unfilled:
-        shown = ', '.join(unfilled[:MOST_SHOWN]) + (', ...' if len(unfilled) > MOST_SHOWN else '')
-        print_log(
-            f'init_cfg names {named}, which leaves {len(unfilled)} tensors of the backbone random: '
-            f'{shown}',
-            logger='current',
-            level=logging.WARNING,
-        )
+    warn_of_random_tensors(f'init_cfg with {named}', unfilled, len(fit.needed), 'backbone')
 
 
 def _named_files(node: dict[str, Any]) -> list[str]:
-    """Names of checkpoints that a module's own config has."""
+    """Names of checkpoints in a module's own config."""
     initial, pretrained = node.get('init_cfg'), node.get('pretrained')
-    entries = initial if isinstance(initial, list) else [initial]
+    entries: list[Any] = initial if isinstance(initial, list) else [initial]
     files = [str(entry.get('checkpoint')) for entry in entries if names_checkpoint(entry)]
     return [*files, pretrained] if isinstance(pretrained, str) else files
 
 
-def _initial_backbone(cfg: Config, whole: bool, seed: int) -> tuple[nn.Module, set[str]]:
+def _initial_backbone(cfg: Config, whole: bool, seed: int) -> tuple[nn.Module, tuple[str, ...]]:
     """The backbone after its initialisation, as a part of the model or alone.
 
     Returns:
         The backbone, and what files have for it that it has no place for.
     """
-    with private_random_state(f'mmst.initial:{seed}', torch.device('cpu')), _silence():
-        model = build_model(cfg) if whole else build_module(cfg, cfg.model.backbone)
-        backbone = getattr(model, 'backbone', model) if whole else model
+    with torch.random.fork_rng(devices=[]), _silence():
+        torch.default_generator.manual_seed(seed)
+        model: BaseModule = build_model(cfg) if whole else build_module(cfg, cfg.model.backbone)
+        backbone: nn.Module = getattr(model, 'backbone', model) if whole else model
         with unexpected_names(backbone) as unexpected:
             model.init_weights()
-    return backbone, {name.removeprefix('backbone.') for name in unexpected}
+    return backbone, tuple(name.removeprefix('backbone.') for name in unexpected)
 
 
 @contextmanager
