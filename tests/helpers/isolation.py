@@ -16,7 +16,11 @@ import torch
 from mmst.core import stages, state
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = {ROOT / 'mmst', *(Path(sysconfig.get_path(n)) for n in ('stdlib', 'purelib'))}
+LIBRARIES = {
+    ROOT / 'mmst',
+    ROOT / 'tools',
+    *(Path(sysconfig.get_path(n)) for n in ('stdlib', 'purelib')),
+}
 
 SETTINGS = (
     (os.getcwd, os.chdir),
@@ -82,7 +86,7 @@ def _registered() -> Iterator[None]:
     for registry, entries in before:
         imported = {name: value for name, value in registry.items() if _of_a_library(value)}
         _restore(registry, {**imported, **entries})
-    task._find_field.cache_clear()
+    task.find_field.cache_clear()
 
 
 def _registries() -> Iterator[dict[Any, Any]]:
