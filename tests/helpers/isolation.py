@@ -16,7 +16,8 @@ import torch
 from mmst.core import stages, state
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = {
+FOLDERS = (Path(sysconfig.get_path(name)) for name in ('stdlib', 'purelib'))
+LIBRARIES = {ROOT / 'mmst', ROOT / 'tools', *FOLDERS}
     ROOT / 'mmst',
     ROOT / 'tools',
     *(Path(sysconfig.get_path(n)) for n in ('stdlib', 'purelib')),
