@@ -16,11 +16,10 @@ import torch
 from mmst.core import stages, state
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (Path(sysconfig.get_path(name)) for name in ('stdlib', 'purelib'))
-LIBRARIES = {ROOT / 'mmst', ROOT / 'tools', *FOLDERS}
+LIBRARIES = {
     ROOT / 'mmst',
     ROOT / 'tools',
-    *(Path(sysconfig.get_path(n)) for n in ('stdlib', 'purelib')),
+    *(Path(sysconfig.get_path(name)) for name in ('stdlib', 'purelib')),
 }
 
 SETTINGS = (
