@@ -164,7 +164,7 @@ class StimulativeHook(StimulativeSettings, Hook):
         self._resumed = checkpoint.get(CHECKPOINT_KEY, {})
 
     def _on_forward(self, step: int, weight: float, main: MainCall) -> None:
-        if not self._batch_is_checked:
+        if self.input_rule is not None and not self._batch_is_checked:
             # What cannot be resized is an error now, in the first iteration.
             smallest = self.input_rule.smallest_sizes
             subnet_batch(self._model, main.inputs, main.data_samples, smallest)
