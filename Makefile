@@ -1,7 +1,7 @@
 # `make` alone lists the targets. PYTHON=python3.11 make setup chooses the interpreter.
 INTERPRETER := $(or $(PYTHON),python3)
-# Each process imports mmdet and its like, and grows to between 4 and 9 GB.
-PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 4
+# worksteal leaves tests that share a network to one process.
+PYTEST_ARGS ?= -q -m "not slow" -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help setup demo test test-core lint format clean
 

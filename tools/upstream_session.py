@@ -12,7 +12,7 @@ import inspect
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from mmst import RandomSmallerInput
-from mmst.core import DepthSpace, residual_stages
+from mmst.core import DepthSpace, Draw, residual_stages
 from mmst.core.stages import known_backbones
-from mmst.engine.batch import SubnetBatch, subnet_batch
+from mmst.engine.batch import SubnetBatch, draw_subnet_batch
+from mmst.engine.failures import LossCheck
 from mmst.engine.model_parts import find_stimulated_backbone
-from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
 from mmst.engine.supervision import GroundTruthSupervision
 
 Forward = Callable[..., Any]
@@ -49,6 +50,14 @@ class OutputSupervision:
         outputs = self._forward(backbone, *self._args, **self._kwargs)
         loss = sum(leaf.sum() for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor))
         return loss, {'loss': loss}
+
+
+class TrainedOnly(LossCheck):
+    """Leaves out the backward where all of a network is frozen."""
+
+    def accept(self, subnet_pass: object, loss: Tensor, values: Mapping[str, Tensor]) -> bool:
+        """Tells whether the loss has a graph."""
+        return loss.requires_grad
 
 
 class SubnetPasses:
@@ -130,12 +139,13 @@ class SubnetPasses:
             return False
         try:
             backbone = find_stimulated_backbone(model)
-            choose_size = functools.partial(self._rule.sample, **self._draw())
-            batch = subnet_batch(
+            batch = draw_subnet_batch(
                 model,
                 call['inputs'],
                 call['data_samples'],
-                choose_size if self._rule.changes_size else None,
+                self._draw(),
+                rule=self._rule if self._rule.changes_size else None,
+                batch_fraction=1.0,
             )
         except (TypeError, ValueError) as error:
             network = type(getattr(model, 'backbone', None)).__name__
@@ -160,8 +170,8 @@ class SubnetPasses:
         self._train(backbone, backbone, batch, OutputSupervision(forward, args, kwargs))
         return True
 
-    def _draw(self) -> dict[str, int]:
-        return {'seed': 0, 'step': sum(self._passes.values()), 'index': 0}
+    def _draw(self) -> Draw:
+        return Draw(seed=0, step=sum(self._passes.values()))
 
     def _train(
         self,
@@ -173,21 +183,17 @@ class SubnetPasses:
         """Runs the pass of the training step, and leaves the gradients to the test."""
         gradients = {parameter: parameter.grad for parameter in model.parameters()}
         model.zero_grad(set_to_none=True)  # a pass adds to gradients in place
+        optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        trainer = SubnetTrainer(
+            model, backbone, supervision, optim_wrapper, check=TrainedOnly(optim_wrapper, skip=True)
+        )
+        draw = self._draw()
+        subnet_pass = SubnetPass(draw, backbone.depth_space.sample(**vars(draw)))
         with self._inside():
-            values = train_subnet(
-                model,
-                backbone,
-                backbone.depth_space.sample(**self._draw()),
-                batch,
-                supervision=supervision,
-                optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
-                weight=1.0,
-                random_key=f'mmst.upstream:{sum(self._passes.values())}',
-                accept=lambda loss, values: loss.requires_grad,
-            )
+            trainer.run(subnet_pass, batch, weight=1.0)
         for parameter, gradient in gradients.items():
             parameter.grad = gradient
-        if values is None:
+        if subnet_pass.values is None:
             self._without[f'{type(backbone).__name__}: all of it is frozen'] += 1
         else:
             self._passes[type(backbone).__name__] += 1

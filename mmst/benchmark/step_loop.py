@@ -8,7 +8,7 @@ import gc
 import itertools
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,11 @@ __all__ = ['PLAIN', 'PLAIN_AGAIN', 'StepBenchmarkLoop', 'StepSample', 'load_batc
 PLAIN = 'plain'
 PLAIN_AGAIN = 'plain again'
 """The same once more, to show how far two equal arms are apart."""
+
+Iteration = Callable[[], None]
+
+COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
+"""What a pass is there for: the rest of its time is overhead."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ class StepBenchmarkLoop(BaseLoop):
             )
 
     @contextlib.contextmanager
-    def _iteration(self, arm: Arm, step: int) -> Iterator[Any]:
+    def _iteration(self, arm: Arm, step: int) -> Iterator[Iteration]:
         """Prepares what a training has at hand, and yields a function that trains an iteration."""
         runner = self.runner
         self.iter = step
@@ -219,9 +224,6 @@ class StepBenchmarkLoop(BaseLoop):
             yield iteration
 
 
-_COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
-
-
 def _sample(
     step: int, arm: Arm, timing: Timing, parts: Mapping[str, BlockTime], cost: Cost
 ) -> StepSample:
@@ -234,7 +236,7 @@ def _sample(
         resize_seconds=parts[labels.BATCH].seconds,
         resize_inputs_seconds=parts[labels.IMAGES].seconds,
         other_seconds=parts[labels.SUBNETS].host_seconds
-        - sum(parts[label].host_seconds for label in _COMPUTATION),
+        - sum(parts[label].host_seconds for label in COMPUTATION),
         flops=cost.flops,
         peak_bytes=timing.cuda_bytes or cost.peak_bytes,
     )

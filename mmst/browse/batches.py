@@ -19,7 +19,7 @@ from mmst.config import (
     remove_pretrained,
     remove_surroundings,
 )
-from mmst.core import DepthSpace, Subnet
+from mmst.core import DepthSpace, Draw, Subnet
 from mmst.engine import HOOKS, RandomStateHook, StimulativeHook, find_stimulated_backbone
 from mmst.engine.batch import SubnetBatch, draw_subnet_batch, subnet_batch
 from mmst.engine.random_state import private_random_state
@@ -160,18 +160,19 @@ def view_batch(
     space = cast(DepthSpace, find_stimulated_backbone(model).depth_space)
     subnets = []
     for index in range(hook.num_subnets):
-        draw = {'seed': seed, 'step': step, 'index': index}
+        draw = Draw(seed, step, index)
         batch = draw_subnet_batch(
             model,
             inputs,
             data_samples,
-            rule=hook.inputs,
+            draw,
+            rule=hook.input_rule,
             batch_fraction=hook.batch_fraction,
-            **draw,
         )
-        subnets.append((space.sample(**draw), batch))
+        subnets.append((space.sample(**vars(draw)), batch))
     # The same size again: the batch as it is, with the size of its images.
-    main = subnet_batch(model, inputs, data_samples, hook.inputs and (lambda size_hw: size_hw))
+    same = None if hook.input_rule is None else lambda size_hw: [size_hw]
+    main = subnet_batch(model, inputs, data_samples, same)
     return BatchViews(step, main, subnets)
 
 

@@ -2,6 +2,7 @@
 
 from . import families  # noqa: F401 (registers the known backbones)
 from .cost import DepthCost, depth_cost
+from .draw import Draw
 from .losses import kl_div_loss, kl_minus_loss, normalize_logits
 from .norm import isolated_norm, recalibrate_norm
 from .resize import resize_batch, resize_padded_batch, sample_size, scale_size
@@ -17,6 +18,7 @@ __all__ = [
     'Block',
     'DepthCost',
     'DepthSpace',
+    'Draw',
     'StepLosses',
     'Subnet',
     'active_subnet',

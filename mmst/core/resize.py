@@ -5,11 +5,12 @@ Sizes are (height, width) in pixels. B is the number of images of a batch, C the
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from .draw import Draw
 
 __all__ = ['resize_batch', 'resize_padded_batch', 'sample_size', 'scale_size']
 
@@ -49,7 +50,7 @@ def sample_size(
         ValueError: ``min_ratio`` or ``size_divisor`` is out of range.
     """
     sides = _shorter_sides(size_hw, min_ratio, size_divisor) or [min(size_hw)]
-    position = random.Random(f'mmst.size:{seed}:{step}:{index}').random()
+    position = Draw(seed, step, index).generator('size').random()
     return scale_size(size_hw, sides[int(position * len(sides))] / min(size_hw))
 
 

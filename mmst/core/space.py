@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from .draw import Draw
 
 __all__ = ['DepthSpace', 'Subnet', 'inter_stage_choices']
 
@@ -160,12 +161,12 @@ class DepthSpace:
             step: Training iteration.
             index: Which subnet of this iteration.
         """
-        draw = random.Random(f'mmst.subnet:{seed}:{step}:{index}')
-        depths = tuple(draw.choice(options) for options in self._options())
+        generator = Draw(seed, step, index).generator('subnet')
+        depths = tuple(generator.choice(options) for options in self._options())
         if self.rule == 'ordered':
             return Subnet(depths)
         kept = tuple(
-            (0, *sorted(draw.sample(range(1, full), depth - 1)))
+            (0, *sorted(generator.sample(range(1, full), depth - 1)))
             for full, depth in zip(self.full, depths, strict=True)
         )
         return Subnet(depths, kept, raw=self.rule == 'raw')

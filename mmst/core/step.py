@@ -1,4 +1,9 @@
-"""Losses and gradients of one iteration with the main network as the teacher."""
+"""An iteration with the main network as the teacher, for a loop without OpenMMLab.
+
+It is a whole example of how the parts of the core go together. :class:`mmst.StimulativeHook` takes
+the same parts, with what a training in mmengine needs besides: random states of its own for each
+pass, loss scaling, accumulation, several ranks. A test compares the gradients of both.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from .draw import Draw
 
 __all__ = ['check_batch_fraction', 'sample_images']
 
@@ -30,8 +30,8 @@ def sample_images(
     if count < 1:
         raise ValueError(f'count must be at least one image to draw from, got {count}')
     size = max(1, int(fraction * count + 0.5))
-    draw = random.Random(f'mmst.images:{seed}:{step}:{index}')
-    return tuple(sorted(draw.sample(range(count), size)))
+    generator = Draw(seed, step, index).generator('images')
+    return tuple(sorted(generator.sample(range(count), size)))
 
 
 def check_batch_fraction(fraction: float) -> None:

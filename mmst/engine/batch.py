@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from mmst.core import sample_images
+from mmst.core import Draw, sample_images
 from mmst.core.resize import resize_padded_batch, scale_size, stack_size
 from mmst.ground_truth.elements import copy_value
 from mmst.ground_truth.task import ImageResize, Task, find_task, task_of
@@ -50,12 +50,10 @@ def draw_subnet_batch(
     model: BaseModel,
     inputs: Tensor,
     data_samples: Sequence[BaseDataElement],
+    draw: Draw,
     *,
     rule: RandomSmallerInput | None,
     batch_fraction: float,
-    seed: int,
-    step: int,
-    index: int,
 ) -> SubnetBatch:
     """Draws which images of a preprocessed batch a subnet sees and how large, and makes its batch.
 
@@ -63,28 +61,23 @@ def draw_subnet_batch(
         model: See :func:`subnet_batch`, as for ``inputs``, ``data_samples`` and the errors.
         inputs: Preprocessed images of shape (B, C, H, W).
         data_samples: Their B data samples, which are not modified.
-        rule: Draws their size; ``None`` keeps it.
+        draw: Which subnet the batch is for.
+        rule: Draws the size of the images; ``None`` keeps it.
         batch_fraction: Part of the images that the subnet sees, in (0, 1].
-        seed: Seed of the draws, which depend on it and the next two arguments only.
-        step: Training iteration.
-        index: Which subnet of this iteration.
     """
-    draw = {'seed': seed, 'step': step, 'index': index}
-    choose_size = rule and functools.partial(rule.sample, **draw)
-    earlier_sizes = rule and functools.partial(rule.earlier, **draw)
     images = None
     if batch_fraction < 1:
-        images = sample_images(len(inputs), batch_fraction, **draw)
-    return subnet_batch(model, inputs, data_samples, choose_size, images, earlier_sizes)
+        images = sample_images(len(inputs), batch_fraction, **vars(draw))
+    list_sizes = None if rule is None else functools.partial(rule.sizes, draw=draw)
+    return subnet_batch(model, inputs, data_samples, list_sizes, images)
 
 
 def subnet_batch(
     model: BaseModel,
     inputs: Tensor,
     data_samples: Sequence[BaseDataElement],
-    choose_size: Callable[[Size], Size] | None,
+    list_sizes: Callable[[Size], Sequence[Size]] | None,
     images: tuple[int, ...] | None = None,
-    earlier_sizes: Callable[[Size], Sequence[Size]] | None = None,
 ) -> SubnetBatch:
     """Makes a smaller copy of a preprocessed batch.
 
@@ -96,10 +89,9 @@ def subnet_batch(
         model: The model, for the settings of its data preprocessor.
         inputs: Preprocessed images of shape (B, C, H, W).
         data_samples: Their B data samples, which are not modified.
-        choose_size: Maps the size of the main network's images, which holds each of them without
-            padding, to that of the subnet's. ``None`` keeps it.
+        list_sizes: Maps the size of the main network's images, which holds each of them without
+            padding, to the sizes that they go through. The last is the subnet's. ``None`` keeps it.
         images: Positions of the images that the subnet sees. Defaults to all.
-        earlier_sizes: Maps it to the sizes that images go through before. Defaults to none.
 
     Raises:
         TypeError: ``inputs`` is not a tensor, or the data samples are of an unknown library.
@@ -112,22 +104,21 @@ def subnet_batch(
         )
     if images is not None:
         inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
-    if choose_size is None:
+    if list_sizes is None:
         main_hw = (inputs.shape[-2], inputs.shape[-1])
         return SubnetBatch(inputs, _copy_samples(data_samples), main_hw, images)
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
-    image_hw = choose_size(main_hw)
-    chain = [*(earlier_sizes(main_hw) if earlier_sizes else ()), image_hw]
-    if all(size_hw == main_hw for size_hw in chain):
-        return SubnetBatch(inputs, task.copy_samples(data_samples), image_hw, images, from_hws)
-    ratios = [min(size_hw) / min(main_hw) for size_hw in chain]
+    sizes = list_sizes(main_hw)
+    if all(size_hw == main_hw for size_hw in sizes):
+        return SubnetBatch(inputs, task.copy_samples(data_samples), main_hw, images, from_hws)
+    ratios = [min(size_hw) / min(main_hw) for size_hw in sizes]
     inputs, resizes = _resize_images(model, task, inputs, from_hws, ratios)
     return SubnetBatch(
         inputs,
         task.resize_samples(model, data_samples, resizes),
-        image_hw,
+        sizes[-1],
         images,
         [resize.to_hw for resize in resizes],
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from mmengine.dist import all_reduce
@@ -13,40 +12,12 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
-from mmst.core import Subnet
-
-from .batch import SubnetBatch
-
-__all__ = ['LossCheck', 'PassInfo', 'explain_failure']
+__all__ = ['LossCheck', 'explain_failure']
 
 MOST_LEFT_OUT = 50
 """Steps in a row that a loss scaler may leave out, twice what a dynamic scale takes to reach 1."""
 
 _TOO_FEW_VALUES = 'Expected more than 1 value per channel when training'
-
-
-@dataclass
-class PassInfo:
-    """Which subnet pass is running, for messages.
-
-    Args:
-        step: Training iteration.
-        index: Which subnet of this iteration.
-        subnet: Which blocks run.
-        batch: What the subnet sees, None before it is made.
-    """
-
-    step: int
-    index: int
-    subnet: Subnet
-    batch: SubnetBatch | None = None
-
-    def __str__(self) -> str:
-        text = f'the pass of subnet {self.index} in iteration {self.step} ({self.subnet}'
-        if self.batch is not None:
-            images, _, height, width = self.batch.inputs.shape
-            text += f', {images} images in a batch of {height}x{width} pixels'
-        return f'{text})'
 
 
 class LossCheck:
@@ -70,17 +41,17 @@ class LossCheck:
         self._unread: list[tuple[str, Tensor, Mapping[str, Tensor]]] = []
         self._left_out = 0
 
-    def accept(self, info: PassInfo, loss: Tensor, values: Mapping[str, Tensor]) -> bool:
+    def accept(self, subnet_pass: object, loss: Tensor, values: Mapping[str, Tensor]) -> bool:
         """Tells whether the backward of a subnet pass may run.
 
         Args:
-            info: The pass.
+            subnet_pass: The pass, for messages: its text says which one it is.
             loss: The loss to be minimised, a scalar.
             values: Its parts, for the message.
         """
         if not self._skip:
             detached = {name: value.detach() for name, value in values.items()}
-            self._unread.append((str(info), loss.detach(), detached))
+            self._unread.append((str(subnet_pass), loss.detach(), detached))
             return True
         finite = torch.isfinite(loss.detach())
         is_finite_here = bool(finite)
@@ -88,9 +59,8 @@ class LossCheck:
         all_reduce(finite, 'min')
         if finite:
             return True
-        message = (
-            _not_finite_elsewhere(str(info)) if is_finite_here else _not_finite(str(info), values)
-        )
+        text = str(subnet_pass)
+        message = _not_finite_elsewhere(text) if is_finite_here else _not_finite(text, values)
         print_log(f'{message}: skipped on all ranks', logger='current', level=logging.WARNING)
         return False
 
@@ -109,7 +79,7 @@ class LossCheck:
             self._left_out = 0
             return
         message = next(
-            (_not_finite(info, values) for info, loss, values in unread if not loss.isfinite()),
+            (_not_finite(text, values) for text, loss, values in unread if not loss.isfinite()),
             _not_finite_elsewhere(unread[0][0]),
         )
         scaler = getattr(self._optim_wrapper, 'loss_scaler', None)
@@ -133,18 +103,21 @@ class LossCheck:
         self._unread = []
 
 
-def _not_finite_elsewhere(info: str) -> str:
-    return f'loss of a subnet must be finite on all ranks, is not on another one, in {info}'
+def _not_finite_elsewhere(text: str) -> str:
+    return f'loss of a subnet must be finite on all ranks, is not on another one, in {text}'
 
 
-def _not_finite(info: str, values: Mapping[str, Tensor]) -> str:
+def _not_finite(text: str, values: Mapping[str, Tensor]) -> str:
     parts = ', '.join(f'{name}={value.item():g}' for name, value in values.items())
-    return f'loss of a subnet must be finite, got {parts} in {info}'
+    return f'loss of a subnet must be finite, got {parts} in {text}'
 
 
 @contextmanager
-def explain_failure(info: PassInfo) -> Iterator[None]:
+def explain_failure(subnet_pass: object) -> Iterator[None]:
     """Says of an exception that it comes from a subnet pass, and from which.
+
+    Args:
+        subnet_pass: The pass. Its text says which one it is, as far as it has come by then.
 
     Raises:
         torch.OutOfMemoryError: Memory was exhausted within the context.
@@ -155,18 +128,19 @@ def explain_failure(info: PassInfo) -> Iterator[None]:
     except FloatingPointError:
         raise
     except Exception as error:
+        where = str(subnet_pass)
         if _TOO_FEW_VALUES in str(error):
             raise ValueError(
                 'norm layers in training mode must see more than one value per channel, got one in '
-                f'{info}: {error}. Raise min_ratio or batch_fraction, so that a subnet keeps more '
+                f'{where}: {error}. Raise min_ratio or batch_fraction, so that a subnet keeps more '
                 'pixels or images, take larger batches, or set norm_eval=True'
             ) from error
         if not _is_out_of_memory(error):
-            print_log(f'{type(error).__name__} in {info}', logger='current', level=logging.ERROR)
+            print_log(f'{type(error).__name__} in {where}', logger='current', level=logging.ERROR)
             raise
         raise torch.OutOfMemoryError(
-            f'out of memory in {info}: {error}\nA subnet pass frees its memory before the next one '
-            'and the main network run, so fewer subnets do not help; a smaller batch, '
+            f'out of memory in {where}: {error}\nA subnet pass frees its memory before the next '
+            'one and the main network run, so fewer subnets do not help; a smaller batch, '
             'batch_fraction, smaller inputs or activation checkpointing do'
         ) from error
 

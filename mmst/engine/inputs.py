@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmst.core import sample_size
+from mmst.core import Draw, sample_size
 from mmst.core.resize import (
     check_min_ratio,
     check_size_divisor,
@@ -14,13 +14,15 @@ from .registry import INPUT_RULES
 
 __all__ = ['RandomSmallerInput']
 
+Size = tuple[int, int]
+
 
 @INPUT_RULES.register_module()
 class RandomSmallerInput:
     """Random smaller inputs, see :func:`mmst.core.sample_size`.
 
     A batch that is too small for a multiple of ``size_divisor`` keeps its size, unless it is the
-    first of a run: then no batch may have one, and :meth:`smallest` is an error.
+    first of a run: then no batch may have one, and :meth:`smallest_sizes` is an error.
 
     Args:
         min_ratio: Smallest ratio between the shorter sides of a subnet's and of the main network's
@@ -55,37 +57,39 @@ class RandomSmallerInput:
         """
         return (1 + self.min_ratio + self.min_ratio**2) / 3
 
-    def sample(
-        self, size_hw: tuple[int, int], *, seed: int, step: int, index: int
-    ) -> tuple[int, int]:
-        """Draws the size (height, width) in pixels that replaces ``size_hw``."""
-        return sample_size(
-            size_hw,
-            self.min_ratio,
-            seed=seed,
-            step=step,
-            index=index,
-            size_divisor=self.size_divisor,
-        )
+    def sizes(self, size_hw: Size, draw: Draw) -> list[Size]:
+        """Lists the sizes (height, width) in pixels that an input goes through.
 
-    def earlier(
-        self, size_hw: tuple[int, int], *, seed: int, step: int, index: int
-    ) -> list[tuple[int, int]]:
-        """Returns the sizes that an input goes through before it gets that of :meth:`sample`."""
-        if not self.compound:
-            return []
-        return [self.sample(size_hw, seed=seed, step=step, index=i) for i in range(index)]
+        Args:
+            size_hw: Size of the main network's input.
+            draw: Which subnet the input is for.
 
-    def smallest(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        """The smallest size (height, width) in pixels that can replace ``size_hw``.
+        Returns:
+            At least one size. The last is that of the subnet's input.
+        """
+        first = 0 if self.compound else draw.index
+        return [
+            sample_size(
+                size_hw,
+                self.min_ratio,
+                seed=draw.seed,
+                step=draw.step,
+                index=index,
+                size_divisor=self.size_divisor,
+            )
+            for index in range(first, draw.index + 1)
+        ]
+
+    def smallest_sizes(self, size_hw: Size) -> list[Size]:
+        """Lists the sizes of :meth:`sizes` of the smallest input that can replace ``size_hw``.
 
         Raises:
             ValueError: There is none, see :func:`mmst.core.resize.smallest_size`.
         """
-        return smallest_size(size_hw, self.min_ratio, self.size_divisor)
+        return [smallest_size(size_hw, self.min_ratio, self.size_divisor)]
 
-    def is_fallback(self, size_hw: tuple[int, int]) -> bool:
-        """Tells of a size drawn by :meth:`sample` whether it is that of a too small batch."""
+    def is_fallback(self, size_hw: Size) -> bool:
+        """Tells of the last of :meth:`sizes` whether it is that of a too small batch."""
         return not lies_on_lattice(size_hw, self.size_divisor)
 
     def __repr__(self) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from mmengine.model import BaseAveragedModel, MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import ApexOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 
-from mmst.core import DepthSpace, residual_stages, weight_factor
+from mmst.core import DepthSpace, residual_stages
 from mmst.core.norm import learning_norm_layers
-from mmst.core.subset import check_batch_fraction
 
 from .inputs import RandomSmallerInput
 
@@ -22,56 +20,11 @@ __all__ = [
     'check_inputs',
     'check_model',
     'check_run',
-    'check_settings',
     'check_step',
 ]
 
 BRANCHED_PREPROCESSORS = ('MultiBranchDataPreprocessor', 'TwoNormDataPreprocessor')
 """Data preprocessors of mmdet and mmpretrain that make several batches of one."""
-
-CHOICES = {'norm': ('isolated', 'shared'), 'on_nonfinite': ('stop', 'skip')}
-
-
-def check_settings(
-    *,
-    supervision: object,
-    inputs: object,
-    num_subnets: int,
-    weight: float,
-    begin: int,
-    interval: int,
-    batch_fraction: float,
-    weight_schedule: str,
-    **choices: str,
-) -> None:
-    """Raises ValueError if an argument of :class:`~mmst.StimulativeHook` is out of range."""
-    for name, config, example in (
-        ('supervision', supervision, 'GroundTruthSupervision'),
-        ('inputs', inputs, 'RandomSmallerInput'),
-    ):
-        if not (
-            isinstance(config, Mapping) and 'type' in config or (name, config) == ('inputs', None)
-        ):
-            raise ValueError(
-                f"{name} must be a config with a type, e.g. dict(type='mmst.{example}'), "
-                f'got {config!r}'
-            )
-    for name, value, least in (
-        ('num_subnets', num_subnets, 1),
-        ('begin', begin, 0),
-        ('interval', interval, 1),
-    ):
-        if type(value) is not int or value < least:
-            raise ValueError(f'{name} must be an integer of at least {least}, got {value!r}')
-    if not (isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0):
-        raise ValueError(
-            f"weight must be a finite number of at least 0, got {weight!r}; 1.0 is the paper's"
-        )
-    check_batch_fraction(batch_fraction)
-    weight_factor(weight_schedule, 0.0)
-    for name, value in choices.items():
-        if value not in CHOICES[name]:
-            raise ValueError(f'{name} must be one of {CHOICES[name]}, got {value!r}')
 
 
 def check_epochs(runner: Runner) -> None:

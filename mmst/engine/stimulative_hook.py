@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import Tensor
 
-from mmst.core import weight_factor
+from mmst.core import DepthSpace, Draw
 
-from .batch import draw_subnet_batch, subnet_batch
-from .failures import LossCheck, PassInfo, explain_failure
-from .labels import BATCH, SUBNETS, labelled
+from .batch import subnet_batch
+from .failures import LossCheck
+from .labels import SUBNETS, labelled
 from .main_forward import MainCall, MainForward
 from .model_parts import find_stimulated_backbone, unwrapped
+from .pass_scalars import PREFIX, PassScalars, published_counts
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
-from .run_checks import check_epochs, check_model, check_run, check_settings, check_step
-from .state_check import checked_pass
-from .subnet_pass import train_subnet
+from .run_checks import check_model, check_run, check_step
+from .schedule import Schedule
+from .settings import StimulativeSettings
+from .subnet_pass import SubnetTrainer
 from .summary import count_depth_cost, summarize
 
 __all__ = ['StimulativeHook']
 
-SETTINGS = (
-    'num_subnets',
-    'weight',
-    'begin',
-    'by_epoch',
-    'interval',
-    'batch_fraction',
-    'weight_schedule',
-    'norm',
-    'on_nonfinite',
-)
-"""Arguments that a resumed run should not change, besides the configs."""
-COUNTS = ('skipped', 'size_fallbacks')
-"""What is counted over the whole run."""
-
 
 @HOOKS.register_module()
-class StimulativeHook(Hook):
+class StimulativeHook(StimulativeSettings, Hook):
     r"""Trains sampled subnets of the backbone beside the main network.
 
     In each stimulated iteration the gradient is that of
@@ -87,98 +73,61 @@ class StimulativeHook(Hook):
 
     priority = 'NORMAL'
 
-    def __init__(
-        self,
-        supervision: Mapping[str, Any],
-        inputs: Mapping[str, Any] | None = None,
-        num_subnets: int = 1,
-        weight: float = 1.0,
-        begin: int = 0,
-        by_epoch: bool = False,
-        interval: int = 1,
-        batch_fraction: float = 1.0,
-        weight_schedule: str = 'constant',
-        norm: str = 'isolated',
-        on_nonfinite: str = 'stop',
-        seed: int | None = None,
-    ) -> None:
-        check_settings(
-            supervision=supervision,
-            inputs=inputs,
-            num_subnets=num_subnets,
-            weight=weight,
-            begin=begin,
-            interval=interval,
-            batch_fraction=batch_fraction,
-            weight_schedule=weight_schedule,
-            norm=norm,
-            on_nonfinite=on_nonfinite,
-        )
-        self.supervision = build_part(SUPERVISIONS, supervision)
-        self.inputs = None if inputs is None else build_part(INPUT_RULES, inputs)
-        self.num_subnets = num_subnets
-        self.weight = weight
-        self.begin = begin
-        self.by_epoch = by_epoch
-        self.interval = interval
-        self.batch_fraction = batch_fraction
-        self.weight_schedule = weight_schedule
-        self.norm = norm
-        self.on_nonfinite = on_nonfinite
-        self.seed = seed
-        self._configs = {'supervision': dict(supervision), 'inputs': inputs and dict(inputs)}
-        self._settings: dict[str, str] | None = None
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._supervision = build_part(SUPERVISIONS, self.supervision)
+        self.input_rule: Any = None
+        if self.inputs is not None:
+            self.input_rule = build_part(INPUT_RULES, self.inputs)
+        self._described: dict[str, str] | None = None
         self._resumed: Mapping[str, str] | None = None
-        self._counts = dict.fromkeys(COUNTS, 0)
+        self._counts = self._no_counts()
         self._step_handle: Any = None
-        self._scalars: dict[str, list[Tensor | float]] = {}
+        self._scalars: PassScalars | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Checks that model, run and settings go together, and says what will happen."""
         check_step(runner)
         self._model = unwrapped(runner.model)
-        self._backbone = find_stimulated_backbone(self._model)
-        check_model(self._model, self._backbone)
-        self._begin_iter = self.begin
-        if self.by_epoch:
-            check_epochs(runner)
-            self._begin_iter *= len(runner.train_dataloader)
-        steps = range(self._begin_iter, runner.max_iters, self.interval)
-        weights = (self._weight_at(step, runner.max_iters) for step in steps)
-        check_run(runner, self._backbone.depth_space, self.inputs, self.weight == 0 or any(weights))
+        backbone = find_stimulated_backbone(self._model)
+        check_model(self._model, backbone)
+        space = cast(DepthSpace, backbone.depth_space)
+        self._schedule = Schedule.of(self, runner)
+        any_pass = self.weight == 0 or self._schedule.trains_subnets
+        check_run(runner, space, self.input_rule, any_pass)
         self._seed = common_seed(runner.seed) if self.seed is None else self.seed
-        self._settings = self._describe(runner.max_iters)
+        self._described = self._describe(runner.max_iters, space)
         if runner.iter > 0 and self._resumed is not None:
-            warn_of_changes(self._resumed, self._settings, runner.logger)
-            for name in COUNTS:
-                count = runner.message_hub.log_scalars.get(f'train/subnet/{name}')
-                self._counts[name] = int(count.current()) if count else 0
-        self._cost = count_depth_cost(self._backbone, runner.logger)
-        self._forward = MainForward(self._model, self.supervision.teacher(self._model))
-        self._batch_is_checked = self.inputs is None or self.weight == 0
-        self._pass_is_checked = False
+            warn_of_changes(self._resumed, self._described, runner.logger)
+            self._counts = self._no_counts()
+            self._counts.update(published_counts(runner.message_hub))
+        self._cost = count_depth_cost(backbone, runner.logger)
+        self._forward = MainForward(self._model, self._supervision.teacher(self._model))
+        self._batch_is_checked = self.input_rule is None or self.weight == 0
         self._losses = LossCheck(runner.optim_wrapper, self.on_nonfinite == 'skip')
         self._watch_steps(runner)
         runner.optim_wrapper.zero_grad()  # an interrupted iteration may have left gradients
+        self._trainer = SubnetTrainer(
+            self._model,
+            backbone,
+            self._supervision,
+            runner.optim_wrapper,
+            inputs=self.input_rule,
+            batch_fraction=self.batch_fraction,
+            isolate_norm=self.norm == 'isolated',
+            check=self._losses,
+        )
         runner.logger.info(
-            summarize(
-                self._backbone,
-                self._cost,
-                num_subnets=self.num_subnets,
-                schedule=self._schedule_text(),
-                batch_fraction=self.batch_fraction,
-                inputs=self.inputs,
-                supervision=self.supervision,
-            )
+            summarize(self._schedule, backbone, self._cost, self.input_rule, self._supervision)
         )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Arms the model's forward for this iteration."""
-        self._scalars = {}
+        self._scalars = None
         self._losses.forget()
-        weight = self._weight_at(runner.iter, runner.max_iters)
+        weight = self._schedule.weight_at(runner.iter)
         if weight > 0 or not self._batch_is_checked:
-            self._forward.arm(functools.partial(self._on_forward, runner, weight))
+            self._forward.arm(functools.partial(self._on_forward, runner.iter, weight))
         else:
             self._forward.disarm()
 
@@ -197,14 +146,41 @@ class StimulativeHook(Hook):
         """
         self._forward.check_called(runner.iter)
         self._losses.read()
-        for name, values in self._scalars.items():
-            mean = sum(map(float, values)) / len(values)
-            runner.message_hub.update_scalar(f'train/subnet/{name}', mean)
+        for name, value in (self._scalars.read() if self._scalars else {}).items():
+            runner.message_hub.update_scalar(PREFIX + name, value)
 
     def after_train(self, runner: Runner) -> None:
         """Takes back what the run was observed by."""
         self._forward.disarm()
         self._step_handle.remove()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keeps the settings, to compare them when the run is resumed."""
+        if self._described is not None:
+            checkpoint[CHECKPOINT_KEY] = self._described
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Remembers the settings of the run that wrote the checkpoint."""
+        self._resumed = checkpoint.get(CHECKPOINT_KEY, {})
+
+    def _on_forward(self, step: int, weight: float, main: MainCall) -> None:
+        if self.input_rule is not None and not self._batch_is_checked:
+            # What cannot be resized is an error now, in the first iteration.
+            smallest = self.input_rule.smallest_sizes
+            subnet_batch(self._model, main.inputs, main.data_samples, smallest)
+            self._batch_is_checked = True
+        if weight > 0:
+            with labelled(SUBNETS):
+                self._train_subnets(step, weight, main)
+
+    def _train_subnets(self, step: int, weight: float, main: MainCall) -> None:
+        """Adds the gradients of weight times the sum of K subnets' losses."""
+        others = {} if self.weight_schedule == 'constant' else {'weight': weight}
+        scalars = PassScalars(self._counts, self._cost, self.input_rule, others)
+        for index in range(self.num_subnets):
+            draw = Draw(self._seed, step, index)
+            scalars.add(self._trainer.train(draw, main, weight), main)
+        self._scalars = scalars
 
     def _watch_steps(self, runner: Runner) -> None:
         """Lets losses be read once the optimiser is about to step, when all work is queued."""
@@ -214,118 +190,13 @@ class StimulativeHook(Hook):
             lambda *_: self._losses.read()
         )
 
-    def _on_forward(self, runner: Runner, weight: float, call: MainCall) -> None:
-        if not self._batch_is_checked:
-            # What cannot be resized is an error now, in the first iteration.
-            subnet_batch(self._model, call.inputs, call.data_samples, self.inputs.smallest)
-            self._batch_is_checked = True
-        if weight > 0:
-            with labelled(SUBNETS):
-                self._train_subnets(runner, weight, call)
-
-    def _train_subnets(self, runner: Runner, weight: float, call: MainCall) -> None:
-        scalars: dict[str, list[Tensor | float]] = {}
-        cost = 0.0
-        for index in range(self.num_subnets):
-            subnet = self._backbone.depth_space.sample(**self._draw(runner.iter, index))
-            info = PassInfo(runner.iter, index, subnet)
-            check = nullcontext()
-            if not self._pass_is_checked:
-                check = checked_pass(self._model, call.data_samples)
-            with explain_failure(info), check:
-                values = self._train_subnet(runner, weight, call, info)
-            self._pass_is_checked = True
-            if values is None:
-                self._counts['skipped'] += 1
-                continue
-            if self.inputs is not None and self.inputs.is_fallback(info.batch.image_hw):
-                self._counts['size_fallbacks'] += 1
-            for name, value in (*values.items(), *_description(info)):
-                scalars.setdefault(name, []).append(value)
-            if self._cost is not None:
-                cost += self._cost.ratio(subnet) * _pixels(info.batch.inputs) / _pixels(call.inputs)
-        if self._cost is not None:
-            scalars['cost'] = [cost]
-        if self.weight_schedule != 'constant':
-            scalars['weight'] = [weight]
-        # A count that can only be 0 is no news.
-        published = {'skipped': self.on_nonfinite == 'skip', 'size_fallbacks': False}
-        for name, count in self._counts.items():
-            if count or published[name]:
-                scalars[name] = [count]
-        self._scalars = scalars
-
-    def _train_subnet(
-        self,
-        runner: Runner,
-        weight: float,
-        call: MainCall,
-        info: PassInfo,
-    ) -> Mapping[str, Tensor] | None:
-        with labelled(BATCH):
-            batch = info.batch = draw_subnet_batch(
-                self._model,
-                call.inputs,
-                call.data_samples,
-                rule=self.inputs,
-                batch_fraction=self.batch_fraction,
-                **self._draw(info.step, info.index),
-            )
-        return train_subnet(
-            self._model,
-            self._backbone,
-            info.subnet,
-            batch,
-            supervision=self.supervision,
-            logits=call.logits_of(batch.images),
-            optim_wrapper=runner.optim_wrapper,
-            weight=weight,
-            # With the rank: dropout and samplers differ between ranks, as the main network's do.
-            random_key=f'mmst.pass:{self._seed}:{info.step}:{info.index}:{runner.rank}',
-            isolate_norm=self.norm == 'isolated',
-            accept=functools.partial(self._losses.accept, info),
-        )
-
-    def _draw(self, step: int, index: int) -> dict[str, int]:
-        return {'seed': self._seed, 'step': step, 'index': index}
-
-    def _weight_at(self, step: int, max_iters: int) -> float:
-        """Weight of the subnet losses in an iteration, 0 if none is trained."""
-        done = step - self._begin_iter
-        if done < 0 or done % self.interval:
-            return 0.0
-        progress = done / (max_iters - self._begin_iter)
-        return self.weight * weight_factor(self.weight_schedule, progress)
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keeps the settings, to compare them when the run is resumed."""
-        if self._settings is not None:
-            checkpoint[CHECKPOINT_KEY] = self._settings
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Remembers the settings of the run that wrote the checkpoint."""
-        self._resumed = checkpoint.get(CHECKPOINT_KEY, {})
-
-    def _describe(self, max_iters: int) -> dict[str, str]:
+    def _describe(self, max_iters: int, space: DepthSpace) -> dict[str, str]:
         """What decides draws, sizes and weights, as text."""
-        settings = {name: getattr(self, name) for name in SETTINGS}
-        settings.update(self._configs, seed=self._seed, space=self._backbone.depth_space)
+        described = {**self.as_text(), 'seed': str(self._seed), 'space': str(space)}
         if self.weight_schedule != 'constant':
-            settings['max_iters'] = max_iters
-        return {name: str(value) for name, value in settings.items()}
+            described['max_iters'] = str(max_iters)
+        return described
 
-    def _schedule_text(self) -> str:
-        every = 'every iteration' if self.interval == 1 else f'every {self.interval} iterations'
-        return (
-            f'{every} from iteration {self._begin_iter}, weight {self.weight:g} '
-            f'({self.weight_schedule}), norm statistics {self.norm}'
-        )
-
-
-def _description(info: PassInfo) -> list[tuple[str, float]]:
-    depths = [(f'depth_{stage}', float(d)) for stage, d in enumerate(info.subnet.depths, start=1)]
-    return [('size', float(min(info.batch.image_hw))), *depths]
-
-
-def _pixels(inputs: Tensor) -> int:
-    return inputs.shape[0] * inputs.shape[-2] * inputs.shape[-1]
+    def _no_counts(self) -> Counter[str]:
+        """Counts of a new run, with those names that are published from its first pass on."""
+        return Counter(skipped=0) if self.on_nonfinite == 'skip' else Counter()

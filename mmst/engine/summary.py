@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logging import Logger
+from typing import cast
 
 from torch import nn
 
@@ -10,6 +11,7 @@ from mmst.core import DepthCost, DepthSpace, depth_cost
 from mmst.core.cost import BlockShapeError
 
 from .inputs import RandomSmallerInput
+from .schedule import Schedule
 
 __all__ = ['count_depth_cost', 'summarize']
 
@@ -35,36 +37,34 @@ def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
 
 
 def summarize(
+    schedule: Schedule,
     backbone: nn.Module,
     cost: DepthCost | None,
-    *,
-    num_subnets: int,
-    schedule: str,
-    batch_fraction: float,
     inputs: RandomSmallerInput | None,
     supervision: object,
 ) -> str:
     """Formats stages, space, expected extra cost, supervision and input rule.
 
     Args:
+        schedule: When subnets are trained, with the settings of the hook.
         backbone: The stimulated backbone.
         cost: Its FLOPs, None if they could not be counted.
-        num_subnets: Subnets per stimulated iteration.
-        schedule: When and with which weight subnets are trained.
-        batch_fraction: Part of a batch that a subnet sees.
         inputs: Rule of the input size, None for the main network's size.
         supervision: What subnets learn from.
     """
-    space: DepthSpace = backbone.depth_space
+    space = cast(DepthSpace, backbone.depth_space)
+    settings = schedule.settings
+    batches = settings.num_subnets * settings.batch_fraction
     rows = {
         'backbone': f'{type(backbone).__module__}.{type(backbone).__name__}, '
         f'{len(space.full)} stages of {space.full} blocks',
         'space': f'{len(space)} subnets, {space.rule}, choices {space.choices}, '
         f'depths {space.smallest.depths} to {space.full}',
-        'subnets': f'{num_subnets} per stimulated iteration, {schedule}',
-        'inputs': _inputs_text(inputs, batch_fraction),
+        'subnets': f'{settings.num_subnets} per stimulated iteration, {schedule}, '
+        f'norm statistics {settings.norm}',
+        'inputs': _inputs_text(inputs, settings.batch_fraction),
         'supervision': str(supervision),
-        'extra cost': _expected_cost(space, cost, num_subnets * batch_fraction, inputs),
+        'extra cost': _expected_cost(space, cost, batches, inputs),
     }
     lines = (f'  {name:<12} {value}' for name, value in rows.items())
     return '\n'.join(('Stimulative training', *lines))

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from mmst.browse import batches
 from mmst.browse.batches import browse, prepare_browse, training_batches, view_batch
-from mmst.engine import HOOKS, stimulative_hook
+from mmst.engine import HOOKS
+from mmst.engine.subnet_pass import SubnetTrainer
 
 SIZES = [(64, 96), (72, 64)]
 
@@ -63,13 +64,13 @@ def contents(batch):
 @pytest.fixture
 def trained(monkeypatch):
     """Subnet and contents of its batch, of each subnet pass of a training."""
-    passes, train = [], stimulative_hook.train_subnet
+    passes, run = [], SubnetTrainer.run
 
-    def spy(model, backbone, subnet, batch, **options):
-        passes.append((subnet, contents(batch)))
-        return train(model, backbone, subnet, batch, **options)
+    def spy(trainer, subnet_pass, batch, *args):
+        passes.append((subnet_pass.subnet, contents(batch)))
+        run(trainer, subnet_pass, batch, *args)
 
-    monkeypatch.setattr(stimulative_hook, 'train_subnet', spy)
+    monkeypatch.setattr(SubnetTrainer, 'run', spy)
     return passes
 
 

@@ -83,7 +83,7 @@ def same_draws(monkeypatch):
     """Every draw gives the same subnet and half the size."""
     monkeypatch.setattr(DepthSpace, 'sample', lambda self, **draw: Subnet((1, 2, 1, 2)))
     monkeypatch.setattr(
-        RandomSmallerInput, 'sample', lambda self, size_hw, **draw: tuple(s // 2 for s in size_hw)
+        RandomSmallerInput, 'sizes', lambda self, size_hw, draw: [tuple(s // 2 for s in size_hw)]
     )
 
 

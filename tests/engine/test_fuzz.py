@@ -28,13 +28,13 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import mmst
-from mmst.core import DepthSpace, resize_batch, sample_images, scale_size, weight_factor
+from mmst.core import DepthSpace, Draw, resize_batch, sample_images, scale_size, weight_factor
 from mmst.core.resize import stack_size
 from mmst.core.schedule import WEIGHT_SCHEDULES
 from mmst.core.skip import Skip
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
-from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
 from mmst.engine.supervision import GroundTruthSupervision
 
 FACTOR = int(os.environ.get('MMST_FUZZ_FACTOR', '1'))
@@ -244,17 +244,17 @@ def test_batch_of_a_subnet_is_the_main_batch_at_another_size(
     places = sample_images(len(raw), fraction, seed=0, step=step)
     chosen = [samples[place] for place in places]
 
-    def choose_size(size_hw):
+    def list_sizes(size_hw):
         assert size_hw == stack_size([sample.img_shape for sample in chosen])
-        return rule.sample(size_hw, seed=0, step=step, index=0)
+        return rule.sizes(size_hw, Draw(0, step))
 
     try:
-        batch = subnet_batch(model, **data, choose_size=choose_size, images=places)
+        batch = subnet_batch(model, **data, list_sizes=list_sizes, images=places)
         new_hw = batch.image_hw
     except ValueError as error:
         assert own_error(error)
         event('refused')
-        batch = subnet_batch(model, **data, choose_size=None, images=places)
+        batch = subnet_batch(model, **data, list_sizes=None, images=places)
         new_hw = None
     assert_fits(model, batch.inputs, batch.data_samples, inputs[list(places)], chosen, new_hw)
     for sample in batch.data_samples:  # as some heads do
@@ -484,14 +484,14 @@ def test_any_run(
         assert torch.equal(main_inputs, inputs)
         assert_same_ground_truth(main_samples, samples)
         for index, (one_pass, weight) in enumerate(ours):
-            draw = {'seed': SEED, 'step': step, 'index': index}
+            draw = Draw(SEED, step, index)
             subnet_kept, subnet_inputs, subnet_samples = one_pass
-            assert subnet_kept == space.sample(**draw).blocks
+            assert subnet_kept == space.sample(**vars(draw)).blocks
             assert weight / main_weight == pytest.approx(steps[step])
-            places = sample_images(len(inputs), settings['batch_fraction'], **draw)
+            places = sample_images(len(inputs), settings['batch_fraction'], **vars(draw))
             chosen = [samples[place] for place in places]
             size_hw = stack_size([sample.img_shape for sample in chosen])
-            new_hw = rule and rule.sample(size_hw, **draw)
+            new_hw = rule and rule.sizes(size_hw, draw)[-1]
             assert_fits(
                 runner.model, subnet_inputs, subnet_samples, inputs[list(places)], chosen, new_hw
             )
@@ -543,7 +543,7 @@ def test_setting_is_taken_or_refused_by_name(name, value):
         assert str(error).startswith(f'{name} must be') and repr(value) in str(error)
     else:
         assert allowed[name](value)
-        assert getattr(hook.inputs if name in rule_settings else hook, name) == value
+        assert getattr(hook.input_rule if name in rule_settings else hook, name) == value
 
 
 # mmdet's Faster R-CNN
@@ -558,6 +558,7 @@ def random_states():
 def test_any_detection_batch(make_detector):
     model = make_detector()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.0))
+    trainer = SubnetTrainer(model, model.backbone, GroundTruthSupervision(), wrapper)
 
     @examples(6)
     @given(
@@ -567,27 +568,19 @@ def test_any_detection_batch(make_detector):
         st.integers(0, 10**6),
     )
     def check(images, min_ratio, order, step):
-        draw = {'seed': 0, 'step': step, 'index': 0}
-        subnet = DepthSpace((2, 2, 2, 2), rule=order).sample(**draw)
-        choose_size = partial(RandomSmallerInput(min_ratio).sample, **draw)
+        draw = Draw(0, step)
+        subnet = DepthSpace((2, 2, 2, 2), rule=order).sample(**vars(draw))
+        list_sizes = partial(RandomSmallerInput(min_ratio).sizes, draw=draw)
         data = model.data_preprocessor(pseudo_collate(pack(images)), training=True)
         original = copy.deepcopy(data)
         before = modes(model), random_states(), state(model)
 
         def train():
             model.zero_grad()
-            values = train_subnet(
-                model,
-                model.backbone,
-                subnet,
-                subnet_batch(model, **data, choose_size=choose_size),
-                supervision=GroundTruthSupervision(),
-                optim_wrapper=wrapper,
-                weight=1.0,
-                random_key=f'key {step}',
-            )
+            subnet_pass = SubnetPass(draw, subnet)
+            trainer.run(subnet_pass, subnet_batch(model, **data, list_sizes=list_sizes), 1.0)
             gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-            return values, gradients
+            return subnet_pass.values, gradients
 
         values, gradients = train()
         assert (modes(model), random_states(), state(model)) == before

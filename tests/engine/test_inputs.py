@@ -3,15 +3,14 @@
 import pytest
 import torch
 
-from mmst.core import resize_batch
+from mmst.core import Draw, resize_batch
 from mmst.engine.batch import draw_subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
-DRAW = {'seed': 3, 'step': 5}
-
 
 def draw(model, data, rule, index, fraction=1.0):
-    return draw_subnet_batch(model, **data, rule=rule, batch_fraction=fraction, index=index, **DRAW)
+    draw = Draw(seed=3, step=5, index=index)
+    return draw_subnet_batch(model, **data, draw=draw, rule=rule, batch_fraction=fraction)
 
 
 @pytest.fixture
@@ -68,4 +67,4 @@ def test_batch_without_a_size_on_the_lattice_keeps_its_own(square_batch):
     assert torch.equal(unusual.inputs, data['inputs'])
     assert rule.is_fallback(unusual.image_hw)
     with pytest.raises(ValueError, match='size_divisor must have a multiple .* 48 for .* 20 to 40'):
-        rule.smallest((40, 64))
+        rule.smallest_sizes((40, 64))

@@ -5,7 +5,14 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmst.core import active_subnet, isolated_norm, kl_div_loss, kl_minus_loss, resize_batch
+from mmst.core import (
+    active_subnet,
+    backward_with_subnets,
+    isolated_norm,
+    kl_div_loss,
+    kl_minus_loss,
+    resize_batch,
+)
 from mmst.engine.supervision import LogitSupervision
 from mmst.models.losses import KLMinusLoss
 
@@ -63,6 +70,29 @@ def test_gradient_is_that_of_the_formula(
     if truth_weight:
         parts = [logged[name][0] for name in ('loss_logits', 'loss_ground_truth', 'loss')]
         assert parts[2] == pytest.approx(parts[0] + truth_weight * parts[1])
+
+
+@pytest.mark.usefixtures('same_draws')
+def test_gradient_is_that_of_the_loop_without_mmengine(make_classifier_runner, hook_config):
+    runner = make_classifier_runner(hook_config(supervision=MINUS, weight=0.5), max_iters=1)
+    model = make_classifier_runner(None, max_iters=1).model.train()
+    dataset = runner.train_dataloader.dataset
+    images = torch.stack([dataset[index]['inputs'] for index in (0, 1)]).float()
+    losses = backward_with_subnets(
+        model,
+        model.backbone,
+        (images - 127) / 60,
+        [((1, 2, 1, 2), (32, 32))],
+        main_loss=lambda logits: nn.functional.cross_entropy(logits, torch.tensor([0, 1])),
+        subnet_loss=kl_minus_loss,
+        weight=0.5,
+    )
+    result = gradients(runner)
+    assert runner.record.subnet[0]['loss'][0] == pytest.approx(losses.subnets[0].item())
+    assert len(result) > 40
+    for name, parameter in model.named_parameters():
+        expected = parameter.grad
+        torch.testing.assert_close(result[name], expected, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_main_network_is_trained_as_without(make_classifier_runner, hook_config):

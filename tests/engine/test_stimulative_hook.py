@@ -1,8 +1,11 @@
 """The hook in real runs of mmengine's Runner with mmdet's Faster R-CNN."""
 
 import copy
+import inspect
 import json
 import math
+import re
+from dataclasses import FrozenInstanceError
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +15,11 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 
 import mmst
-from mmst.core import depth_cost, sample_size
+from mmst.core import Draw, depth_cost, sample_size
+from mmst.engine import HOOKS
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
-from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
 from mmst.engine.supervision import GroundTruthSupervision
 
 
@@ -62,18 +66,12 @@ def test_gradient_is_that_of_main_plus_weighted_subnets(make_runner, hook_config
     model = plain.model
     data = model.data_preprocessor(next(iter(plain.train_dataloader)), training=True)
     rule = RandomSmallerInput(0.5)
+    trainer = SubnetTrainer(model, model.backbone, GroundTruthSupervision(), plain.optim_wrapper)
     for index in range(2):
-        draw = {'seed': 7, 'step': 0, 'index': index}
-        train_subnet(
-            model,
-            model.backbone,
-            model.backbone.depth_space.sample(**draw),
-            subnet_batch(model, **data, choose_size=partial(rule.sample, **draw)),
-            supervision=GroundTruthSupervision(),
-            optim_wrapper=plain.optim_wrapper,
-            weight=0.5,
-            random_key=f'mmst.pass:7:0:{index}:0',
-        )
+        draw = Draw(7, 0, index)
+        subnet = model.backbone.depth_space.sample(seed=7, step=0, index=index)
+        batch = subnet_batch(model, **data, list_sizes=partial(rule.sizes, draw=draw))
+        trainer.run(SubnetPass(draw, subnet), batch, weight=0.5)
     main, both = first_gradients(plain), first_gradients(stimulated)
     changed = 0
     for name, parameter in model.named_parameters():
@@ -243,6 +241,34 @@ def test_misspelt_setting_is_refused(make_runner, hook_config):
         make_runner(hook_config(loss_weight=1.0))
 
 
+def test_arguments_are_where_users_look_for_them():
+    """They come from a dataclass; signature and help are those of the hook."""
+    parameters = inspect.signature(mmst.StimulativeHook).parameters
+    assert {name: parameter.default for name, parameter in parameters.items()} == {
+        'supervision': inspect.Parameter.empty,
+        'inputs': None,
+        'num_subnets': 1,
+        'weight': 1.0,
+        'begin': 0,
+        'by_epoch': False,
+        'interval': 1,
+        'batch_fraction': 1.0,
+        'weight_schedule': 'constant',
+        'norm': 'isolated',
+        'on_nonfinite': 'stop',
+        'seed': None,
+    }
+    arguments = inspect.getdoc(mmst.StimulativeHook).split('Args:')[1].split('Raises:')[0]
+    documented = re.findall(r'^ {4}(\w+): ', arguments, re.MULTILINE)
+    assert documented == list(parameters)
+
+
+def test_settings_cannot_be_changed_after_they_were_checked(hook_config):
+    hook = HOOKS.build(hook_config())
+    with pytest.raises(FrozenInstanceError, match='weight'):
+        hook.weight = -1.0
+
+
 def test_backbone_without_space_is_refused_before_the_first_iteration(make_runner, detector_config):
     model = plain_backbone(detector_config(choices=(2, 2, 2, 2)))
     runner = make_runner(model=model)
@@ -291,10 +317,10 @@ def test_run_without_any_subnet_is_refused(make_runner, hook_config, changes):
 
 def test_size_that_rounds_to_nothing_is_refused():
     with pytest.raises(ValueError, match='at least one pixel'):
-        RandomSmallerInput(0.01).smallest((64, 64))
-    assert RandomSmallerInput(0.5).sample((64, 96), seed=1, step=2, index=3) == sample_size(
-        (64, 96), 0.5, seed=1, step=2, index=3
-    )
+        RandomSmallerInput(0.01).smallest_sizes((64, 64))
+    assert RandomSmallerInput(0.5).sizes((64, 96), Draw(1, 2, 3)) == [
+        sample_size((64, 96), 0.5, seed=1, step=2, index=3)
+    ]
 
 
 def test_scope_is_left_as_it_was(make_runner):

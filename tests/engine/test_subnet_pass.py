@@ -7,31 +7,29 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapper
 
-from mmst.core import Subnet
+from mmst.core import Draw, Subnet
 from mmst.engine.batch import SubnetBatch
 from mmst.engine.model_parts import find_stimulated_backbone
 from mmst.engine.random_state import private_random_state
-from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
 from mmst.engine.supervision import GroundTruthSupervision
 
 FULL = Subnet((2, 2, 2, 2))
 
 
-def run_pass(model, data, subnet, weight=1.0, key='key'):
-    return train_subnet(
-        model,
-        model.backbone,
-        subnet,
-        SubnetBatch(data['inputs'], data['data_samples'], (96, 96)),
-        supervision=GroundTruthSupervision(),
-        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
-        weight=weight,
-        random_key=key,
+def run_pass(model, data, subnet, weight=1.0, supervision=None, wrapper=OptimWrapper):
+    """Runs a pass; returns its values."""
+    optim_wrapper = wrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    supervision = supervision or GroundTruthSupervision()
+    subnet_pass = SubnetPass(Draw(0, 0), subnet)
+    SubnetTrainer(model, model.backbone, supervision, optim_wrapper).run(
+        subnet_pass, SubnetBatch(data['inputs'], data['data_samples'], (96, 96)), weight
     )
+    return subnet_pass.values
 
 
-def main_loss(model, data, key='key'):
-    with private_random_state(key, torch.device('cpu')):
+def main_loss(model, data):
+    with private_random_state('mmst.pass:0:0:0:0', torch.device('cpu')):
         return model.parse_losses(model.forward(**data, mode='loss'))[1]
 
 
@@ -92,16 +90,7 @@ def test_accumulating_wrapper_scales_the_loss_without_counting(make_detector, ba
     once = gradients(model)
     model.zero_grad()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=4)
-    train_subnet(
-        model,
-        model.backbone,
-        FULL,
-        SubnetBatch(*batch(model).values(), (96, 96)),
-        supervision=GroundTruthSupervision(),
-        optim_wrapper=wrapper,
-        weight=1.0,
-        random_key='key',
-    )
+    run_pass(model, batch(model), FULL, wrapper=lambda optimizer: wrapper)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, once[name] / 4, msg=name)
     assert wrapper._inner_count == 0
@@ -119,16 +108,7 @@ def test_loss_is_scaled_as_mixed_precision_scales_the_main_loss(make_detector, b
     run_pass(model, batch(model), FULL)
     once = gradients(model)
     model.zero_grad()
-    values = train_subnet(
-        model,
-        model.backbone,
-        FULL,
-        SubnetBatch(*batch(model).values(), (96, 96)),
-        supervision=GroundTruthSupervision(),
-        optim_wrapper=ScalingWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
-        weight=1.0,
-        random_key='key',
-    )
+    values = run_pass(model, batch(model), FULL, wrapper=ScalingWrapper)
     assert values['loss'] < 100
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, once[name] * 1024, msg=name)
@@ -170,16 +150,7 @@ def test_exception_leaves_the_model_untouched(make_detector, batch):
     data = batch(model)
     before = snapshot(model)
     with pytest.raises(RuntimeError, match='broken supervision'):
-        train_subnet(
-            model,
-            model.backbone,
-            Subnet((1, 2, 1, 1)),
-            SubnetBatch(*data.values(), (96, 96)),
-            supervision=Broken(),
-            optim_wrapper=None,
-            weight=1.0,
-            random_key='key',
-        )
+        run_pass(model, data, Subnet((1, 2, 1, 1)), supervision=Broken())
     assert snapshot(model) == before
     assert all(gradient is None for gradient in gradients(model).values())
 

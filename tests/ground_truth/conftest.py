@@ -5,10 +5,12 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
-from mmst.core import Subnet
+from mmst.core import Draw, Subnet
 from mmst.engine.random_state import private_random_state
-from mmst.engine.subnet_pass import train_subnet
+from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
 from mmst.engine.supervision import GroundTruthSupervision
+
+DRAW = Draw(seed=0, step=0)
 
 
 @pytest.fixture
@@ -27,18 +29,14 @@ def train_on():
 
     def train(model, batch, depths=(1, 2, 1, 2), backbone=None):
         model.zero_grad()
-        values = train_subnet(
-            model,
-            backbone or model.backbone,
-            Subnet(depths),
-            batch,
-            supervision=GroundTruthSupervision(),
-            optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
-            weight=1.0,
-            random_key='key',
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        trainer = SubnetTrainer(
+            model, backbone or model.backbone, GroundTruthSupervision(), wrapper
         )
+        subnet_pass = SubnetPass(DRAW, Subnet(depths))
+        trainer.run(subnet_pass, batch, weight=1.0)
         idle = {name for name, parameter in model.named_parameters() if parameter.grad is None}
-        return values, idle
+        return subnet_pass.values, idle
 
     return train
 
@@ -48,7 +46,10 @@ def loss_of():
     """The losses of the main network on a batch, with the random states of a subnet pass."""
 
     def loss(model, data):
-        with private_random_state('key', torch.device('cpu')), torch.no_grad():
+        with (
+            private_random_state(SubnetPass(DRAW, None).random_key, torch.device('cpu')),
+            torch.no_grad(),
+        ):
             return model.parse_losses(model.forward(**data, mode='loss'))[1]
 
     return loss

@@ -16,7 +16,7 @@ from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.model_parts import find_stimulated_backbone
 
-HALF = RandomSmallerInput(0.5).smallest
+HALF = RandomSmallerInput(0.5).smallest_sizes
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_subnet_of_an_upstream_config_is_trained(config, changes, depths, train_
     model = MODELS.build(model)
     model.train()
     samples = [DataSample().set_gt_label(label) for label in (1, 2)]
-    small = subnet_batch(model, torch.randn(2, 3, 64, 64), samples, choose_size=HALF)
+    small = subnet_batch(model, torch.randn(2, 3, 64, 64), samples, list_sizes=HALF)
     assert small.inputs.shape[-2:] == (32, 32)
     statistics = {name: value.clone() for name, value in model.named_buffers()}
     values, idle = train_on(model, small, depths)
@@ -95,7 +95,7 @@ def test_subnet_of_the_resnet_in_another_backbone_is_trained(config, part, train
         labels = torch.randint(0, 19, (1, 128, 192), generator=generator)
         sample.gt_sem_seg = PixelData(data=labels)
         samples.append(sample)
-    small = subnet_batch(model, torch.randn(2, 3, 128, 192), samples, choose_size=HALF)
+    small = subnet_batch(model, torch.randn(2, 3, 128, 192), samples, list_sizes=HALF)
     values, idle = train_on(model, small, (1, 2, 1, 2), backbone)
     assert values['loss'] > 0.1
     expected = (f'{part}.layer1.1.', f'{part}.layer3.1.')

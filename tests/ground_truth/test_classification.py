@@ -21,7 +21,7 @@ from mmst.engine.state_check import checked_pass
 from mmst.ground_truth import register_ground_truth, task
 from mmst.ground_truth.classification import share_labels
 
-HALF = RandomSmallerInput(0.5).smallest
+HALF = RandomSmallerInput(0.5).smallest_sizes
 MEAN = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
 
 
@@ -83,7 +83,7 @@ def pipeline_batch(model, infos, size):
 def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(make_classifier, infos, divisor):
     model = make_classifier(pad_size_divisor=divisor, pad_value=1.5)
     main = pipeline_batch(model, infos, (96, 64))
-    small = subnet_batch(model, **main, choose_size=HALF)
+    small = subnet_batch(model, **main, list_sizes=HALF)
     native = pipeline_batch(model, infos, (48, 32))
     assert small.inputs.shape[-2:] == (32, 48 if divisor == 1 else 64)
     torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
@@ -100,7 +100,7 @@ def test_mixed_images_and_their_soft_scores_are_not_mixed_again(make_classifier,
     np.random.seed(3)
     main = pipeline_batch(model, infos, (96, 64))
     state = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
-    small = subnet_batch(model, **main, choose_size=HALF)
+    small = subnet_batch(model, **main, list_sizes=HALF)
     assert torch.equal(torch.random.get_rng_state(), state[0])
     assert np.random.get_state()[1].tolist() == state[1]
     expected = torch.nn.functional.interpolate(main['inputs'], size=(32, 48), mode='bilinear')
@@ -117,24 +117,22 @@ def own_rules(monkeypatch):
     task.find_field.cache_clear()
 
 
-@pytest.mark.parametrize('choose_size', [HALF, None, lambda size_hw: size_hw])
-def test_samples_with_fields_of_their_own_are_copied(
-    make_classifier, infos, own_rules, choose_size
-):
+@pytest.mark.parametrize('list_sizes', [HALF, None, lambda size_hw: [size_hw]])
+def test_samples_with_fields_of_their_own_are_copied(make_classifier, infos, own_rules, list_sizes):
     model = make_classifier()
     main = pipeline_batch(model, infos, (96, 64))
-    assert subnet_batch(model, **main, choose_size=choose_size).data_samples is main['data_samples']
+    assert subnet_batch(model, **main, list_sizes=list_sizes).data_samples is main['data_samples']
     register_ground_truth(DataSample, 'points')(lambda points, resize: points * resize.ratio)
     main['data_samples'][1].set_field(torch.ones(3, 2), 'points')
-    small = subnet_batch(model, **main, choose_size=choose_size)
-    native = pipeline_batch(model, infos, (48, 32) if choose_size is HALF else (96, 64))
+    small = subnet_batch(model, **main, list_sizes=list_sizes)
+    native = pipeline_batch(model, infos, (48, 32) if list_sizes is HALF else (96, 64))
     for sample, ours, theirs in zip(
         main['data_samples'], small.data_samples, native['data_samples'], strict=True
     ):
         assert ours is not sample
         assert ours.gt_label.tolist() == sample.gt_label.tolist()
         assert ours.metainfo == theirs.metainfo
-    assert small.data_samples[1].points.max() == (0.5 if choose_size is HALF else 1)
+    assert small.data_samples[1].points.max() == (0.5 if list_sizes is HALF else 1)
 
 
 def test_head_that_changes_labels_is_refused_until_they_are_copied(
@@ -145,7 +143,7 @@ def test_head_that_changes_labels_is_refused_until_they_are_copied(
 
     def changing_pass():
         with checked_pass(model, main['data_samples']):
-            for sample in subnet_batch(model, **main, choose_size=HALF).data_samples:
+            for sample in subnet_batch(model, **main, list_sizes=HALF).data_samples:
                 sample.gt_label += 1
                 sample.set_pred_score(torch.ones(5))
 
@@ -253,7 +251,7 @@ def test_images_of_different_sizes_are_padded_before_they_are_resized(make_class
         'data_samples': [DataSample().set_gt_label(1), DataSample().set_gt_label(2)],
     }
     main = model.data_preprocessor(raw, training=True)
-    small = subnet_batch(model, **main, choose_size=HALF)
+    small = subnet_batch(model, **main, list_sizes=HALF)
     assert small.inputs.shape == (2, 3, 32, 48)
     assert (small.inputs[1, :, 16:] == 0).all()
     assert (small.inputs[1, :, :, 32:] == 0).all()
@@ -266,9 +264,9 @@ def test_targets_of_other_trainings_are_refused(make_classifier, infos):
     for sample in main['data_samples']:
         sample.set_mask(torch.ones(4, 4))
     with pytest.raises(ValueError, match=r"field 'mask' in a DataSample.*@mmst"):
-        subnet_batch(model, **main, choose_size=HALF)
+        subnet_batch(model, **main, list_sizes=HALF)
     with pytest.raises(TypeError, match=r'got mmpretrain.*MultiTaskDataSample.*inputs=None'):
-        subnet_batch(model, main['inputs'], [MultiTaskDataSample()] * 3, choose_size=HALF)
+        subnet_batch(model, main['inputs'], [MultiTaskDataSample()] * 3, list_sizes=HALF)
 
 
 def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
@@ -277,7 +275,7 @@ def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
     model = make_classifier()
     infos = [{**info, 'gt_label': index} for index, info in enumerate(infos)]
     main = pipeline_batch(model, infos, (96, 64))
-    small = subnet_batch(model, **main, choose_size=HALF)
+    small = subnet_batch(model, **main, list_sizes=HALF)
     full, idle = train_on(model, small, depths=(2, 2, 2, 2))
     assert not idle
     expected = loss_of(model, pipeline_batch(model, infos, (48, 32)))

@@ -16,7 +16,7 @@ from mmengine.registry import TRANSFORMS
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmst.core import sample_size
+from mmst.core import Draw, sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.ground_truth.task import register_ground_truth
@@ -89,8 +89,8 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step):
     main = pipeline_batch(model, infos, (10_000, 120))
     assert main['data_samples'][0].img_shape == (120, 160)
     # Each image's shorter side is 120; the batch's reference is the box that holds all, 150 x 200.
-    choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
-    small = subnet_batch(model, **main, choose_size=choose_size)
+    list_sizes = partial(RandomSmallerInput(0.43).sizes, draw=Draw(0, step))
+    small = subnet_batch(model, **main, list_sizes=list_sizes)
     ratio = min(sample_size((150, 200), 0.43, seed=0, step=step)) / 150
     native = pipeline_batch(model, infos, ratio)
 
@@ -122,7 +122,7 @@ def test_without_a_divisor_sides_are_padded_to_the_main_ones_remainder(
     infos = [annotated_image(tmp_path / f'{seed}.png', height, 160, seed) for seed in (0, 1)]
     main = pipeline_batch(model, infos, (10_000, height))
     for new_height, padded_height in zip((height - 1, 77, 50), padded_heights, strict=True):
-        small = subnet_batch(model, **main, choose_size=lambda _, s=new_height: (s, 160))
+        small = subnet_batch(model, **main, list_sizes=lambda _, s=new_height: [(s, 160)])
         (width,) = {width for _, width in small.sizes_hw}
         assert tuple(small.inputs.shape[-2:]) == (padded_height, math.ceil(width / 32) * 32)
         if height == 96:
@@ -145,7 +145,7 @@ def one_image(boxes, **fields):
 
 def halve(sample, model=None):
     images = torch.randn(1, 3, 64, 64)
-    batch = subnet_batch(model or Model(), images, [sample], RandomSmallerInput(0.5).smallest)
+    batch = subnet_batch(model or Model(), images, [sample], RandomSmallerInput(0.5).smallest_sizes)
     return batch.data_samples[0]
 
 
@@ -172,7 +172,7 @@ def test_last_box_of_an_image_is_kept_however_small():
 def test_image_without_boxes_stays_one(make_detector, batch):
     model = make_detector()
     data = batch(model, (0, 4))
-    small = subnet_batch(model, **data, choose_size=RandomSmallerInput(0.5).smallest)
+    small = subnet_batch(model, **data, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
     assert all(len(sample.gt_instances) == 0 for sample in small.data_samples)
     losses = model.forward(small.inputs, small.data_samples, mode='loss')
     loss, _ = model.parse_losses(losses)
@@ -204,7 +204,7 @@ def test_samples_of_mmdets_own_tests_are_taken():
     model, shapes = Model(), [(3, 128, 96), (3, 100, 120)]
     raw = demo_mm_inputs(2, shapes, num_items=[3, 4], with_mask=True, with_semantic=True)
     data = model.data_preprocessor(raw, training=True)
-    small = subnet_batch(model, **data, choose_size=RandomSmallerInput(0.5).smallest)
+    small = subnet_batch(model, **data, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
     for sample, main, (_, height, width) in zip(
         small.data_samples, data['data_samples'], shapes, strict=True
     ):
@@ -223,8 +223,8 @@ def test_samples_of_mmdets_own_tests_are_taken():
 def test_full_size_keeps_inputs_and_copies_ground_truth():
     sample = one_image([[0, 0, 0.5, 0.5]])
     images = torch.randn(1, 3, 64, 64)
-    for choose_size in (None, lambda size_hw: size_hw):
-        same = subnet_batch(Model(), images, [sample], choose_size)
+    for list_sizes in (None, lambda size_hw: [size_hw]):
+        same = subnet_batch(Model(), images, [sample], list_sizes)
         assert same.inputs is images
         copied = same.data_samples[0].gt_instances.bboxes
         assert torch.equal(copied, sample.gt_instances.bboxes)
@@ -276,9 +276,9 @@ def test_sample_of_an_unknown_library_is_refused():
     with pytest.raises(
         TypeError, match=r'data_samples must be of a library.*mmdet.*builtins\.dict'
     ):
-        subnet_batch(Model(), torch.randn(1, 3, 8, 8), [{}], RandomSmallerInput().smallest)
+        subnet_batch(Model(), torch.randn(1, 3, 8, 8), [{}], RandomSmallerInput().smallest_sizes)
 
 
 def test_inputs_of_several_branches_are_refused():
     with pytest.raises(TypeError, match='inputs must be one tensor .* got dict'):
-        subnet_batch(Model(), {'sup': 1}, [one_image([])], RandomSmallerInput().smallest)
+        subnet_batch(Model(), {'sup': 1}, [one_image([])], RandomSmallerInput().smallest_sizes)

@@ -17,7 +17,7 @@ from torch import nn
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
-HALF = RandomSmallerInput(0.5).smallest
+HALF = RandomSmallerInput(0.5).smallest_sizes
 PADDING = {'pad_mask': True, 'pad_seg': True, 'pad_size_divisor': 32, 'pad_value': 114}
 
 
@@ -73,7 +73,7 @@ def test_proposals_are_what_the_pipeline_gives(tmp_path):
         raw = pseudo_collate([pipeline(copy.deepcopy(info))])
         return Model().data_preprocessor(raw, training=True)
 
-    small = subnet_batch(Model(), **batch(1.0), choose_size=HALF).data_samples[0]
+    small = subnet_batch(Model(), **batch(1.0), list_sizes=HALF).data_samples[0]
     native = batch(0.5)['data_samples'][0]
     assert len(native.proposals) == 3
     torch.testing.assert_close(small.proposals.bboxes, native.proposals.bboxes)
@@ -88,9 +88,9 @@ def test_fixed_padding_is_not_resized_but_made_anew():
     main = padded.data_preprocessor(copy.deepcopy(raw), training=True)
     assert main['inputs'].shape[-2:] == (160, 160)
     assert isinstance(padded.data_preprocessor.batch_augments[0], BatchFixedSizePad)
-    ours = subnet_batch(padded, **main, choose_size=HALF)
+    ours = subnet_batch(padded, **main, list_sizes=HALF)
     main = plain.data_preprocessor(copy.deepcopy(raw), training=True)
-    theirs = subnet_batch(plain, **main, choose_size=HALF)
+    theirs = subnet_batch(plain, **main, list_sizes=HALF)
     assert ours.inputs.shape[-2:] == (64, 64)
     assert torch.equal(ours.inputs, theirs.inputs)
     for our, their in zip(ours.data_samples, theirs.data_samples, strict=True):
@@ -108,7 +108,7 @@ def test_resized_batch_is_resized_once_more(monkeypatch):
     assert main['inputs'].shape[-2:] == (64, 64)
     assert [sample.img_shape for sample in main['data_samples']] == [(50, 40), (32, 60)]
     monkeypatch.setattr(BatchSyncRandomResize, 'forward', None)
-    small = subnet_batch(model, **main, choose_size=lambda _: (25, 30))
+    small = subnet_batch(model, **main, list_sizes=lambda _: [(25, 30)])
     assert [sample.img_shape for sample in small.data_samples] == [(25, 20), (16, 30)]
     assert small.inputs.shape[-2:] == (32, 32)
     for sample, ours in zip(main['data_samples'], small.data_samples, strict=True):

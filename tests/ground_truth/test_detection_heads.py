@@ -58,7 +58,7 @@ def test_peaks_of_centernet_are_in_the_cell_that_sees_the_object(monkeypatch):
     get_targets = model.bbox_head.get_targets
     monkeypatch.setattr(model.bbox_head, 'get_targets', targets)
     for side in (256, 255, 226, 193, 161, 130, 110):
-        small = subnet_batch(model, **data, choose_size=lambda _, side=side: (side, side))
+        small = subnet_batch(model, **data, list_sizes=lambda _, side=side: [(side, side)])
         with torch.no_grad():
             model.forward(small.inputs, small.data_samples, mode='loss')
         instances = small.data_samples[0].gt_instances
@@ -84,7 +84,7 @@ def test_loss_of_a_batch_whose_boxes_are_all_small_is_an_ordinary_one(config):
     losses = []
     for boxes in ([[20, 20, 60, 60], [64, 31, 100, 70]], [[20, 20, 21.4, 60], [64, 31, 100, 32]]):
         data = batch(model, 128, boxes)
-        small = subnet_batch(model, **data, choose_size=lambda _: (64, 64))
+        small = subnet_batch(model, **data, list_sizes=lambda _: [(64, 64)])
         with torch.no_grad():
             losses.append(model.forward(small.inputs, small.data_samples, mode='loss'))
     ordinary, of_small_boxes = (model.parse_losses(loss)[0].item() for loss in losses)

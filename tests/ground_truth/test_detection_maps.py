@@ -17,7 +17,7 @@ from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
-from mmst.core import sample_size
+from mmst.core import Draw, sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
@@ -107,8 +107,8 @@ def main_and_native(model, infos, load, step):
     if load is PANOPTIC:  # its three things are its instances
         infos = [{**info, 'instances': info['instances'][:3]} for info in infos]
     main = pipeline_batch(model, infos, (10_000, 120), load)
-    choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
-    small = subnet_batch(model, **main, choose_size=choose_size)
+    list_sizes = partial(RandomSmallerInput(0.43).sizes, draw=Draw(0, step))
+    small = subnet_batch(model, **main, list_sizes=list_sizes)
     ratio = min(sample_size((150, 200), 0.43, seed=0, step=step)) / 150
     assert ratio < 1
     return main, small, pipeline_batch(model, infos, ratio, load)
@@ -176,7 +176,7 @@ def one_image(boxes, masks=None):
 
 
 def halve(sample, **settings):
-    smallest = RandomSmallerInput(0.5).smallest
+    smallest = RandomSmallerInput(0.5).smallest_sizes
     return subnet_batch(
         Model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest
     ).data_samples[0]
@@ -260,7 +260,7 @@ def test_what_fills_the_main_input_fills_that_of_a_subnet():
     sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(array) % 3)
     model = Model(seg_pad_value=9)
     model.data_preprocessor.pad_size_divisor = 1
-    small = subnet_batch(model, torch.randn(1, 3, 64, 64), [sample], lambda _: (24, 24))
+    small = subnet_batch(model, torch.randn(1, 3, 64, 64), [sample], lambda _: [(24, 24)])
     assert small.inputs.shape[-2:] == (32, 32)
     ours = small.data_samples[0]
     assert_same_masks(
@@ -279,7 +279,7 @@ def test_mask_values_and_padding_values_are_kept():
     masks = BitmapMasks(array, 64, 64)
     sample = one_image([*BOXES[1::2], BOXES[3]], masks)
     sample.set_metainfo({'img_shape': (50, 40)})
-    smallest = RandomSmallerInput(0.5).smallest
+    smallest = RandomSmallerInput(0.5).smallest_sizes
     settings = {'pad_mask': True, 'mask_pad_value': 9}
     small = subnet_batch(Model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest)
     expected = BitmapMasks(array[:2, :50, :40].copy(), 50, 40).resize((25, 20))

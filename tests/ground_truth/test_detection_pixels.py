@@ -49,7 +49,7 @@ def test_ground_truth_is_where_the_image_shows_the_object(to_hw):
     model = nn.Module()
     model.data_preprocessor = DetDataPreprocessor(pad_mask=False, pad_seg=False)
     images, samples = objects()
-    small = subnet_batch(model, images, samples, choose_size=lambda _: to_hw)
+    small = subnet_batch(model, images, samples, list_sizes=lambda _: [to_hw])
     shifts = {'box': [], 'polygon': []}
     for image, sample in zip(small.inputs, small.data_samples, strict=True):
         seen = centre(image[0])

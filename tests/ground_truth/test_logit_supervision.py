@@ -140,7 +140,7 @@ def test_subnets_learn_from_the_logits_of_the_same_mixed_images(
     classifier_runner, monkeypatch, head, augment
 ):
     monkeypatch.setattr(DepthSpace, 'sample', lambda self, **draw: Subnet(HEADS[head][-1]))
-    monkeypatch.setattr(RandomSmallerInput, 'sample', lambda self, size_hw, **draw: (32, 32))
+    monkeypatch.setattr(RandomSmallerInput, 'sizes', lambda self, size_hw, draw: [(32, 32)])
     runner = classifier_runner(head, AUGMENTS[augment])
     images, logits, samples = [], [], []
     model = runner.model

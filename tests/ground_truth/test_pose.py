@@ -119,7 +119,7 @@ def encoded(samples, codec):
 def resized(model, main, width):
     """The subnet's samples when the shorter side, the width, becomes ``width``."""
     height = int(width / SIZE[0] * SIZE[1] + 0.5)
-    return subnet_batch(model, **main, choose_size=lambda _: (height, width))
+    return subnet_batch(model, **main, list_sizes=lambda _: [(height, width)])
 
 
 def heatmaps(samples):

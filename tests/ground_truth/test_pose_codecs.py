@@ -117,7 +117,7 @@ def packed_batch(model):
 
 
 def smaller(model, data):
-    return subnet_batch(model, **data, choose_size=lambda _: (128, 96))
+    return subnet_batch(model, **data, list_sizes=lambda _: [(128, 96)])
 
 
 def test_heatmap_head_reads_heatmaps_whatever_else_there_is(train_on):
@@ -207,7 +207,7 @@ def person_batch(model):
 def test_people_in_whole_images_follow_the_resize(people_model, train_on):
     data = person_batch(people_model)
     before = copy.deepcopy(data['data_samples'])
-    small = subnet_batch(people_model, **data, choose_size=lambda _: (60, 80))
+    small = subnet_batch(people_model, **data, list_sizes=lambda _: [(60, 80)])
     assert tuple(small.inputs.shape[-2:]) == (64, 96)
     for sample, main, kept in zip(small.data_samples, data['data_samples'], before, strict=True):
         ours, theirs = sample.gt_instance_labels, main.gt_instance_labels

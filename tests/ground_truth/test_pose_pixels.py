@@ -121,7 +121,7 @@ def test_labels_are_where_the_smaller_image_shows_the_keypoint(codec, to_wh, div
     if codec is not MSRA:
         assert_near(keypoints_of(codec, main['data_samples'], SIZE), seen, 0.02)
 
-    small = subnet_batch(model_of(codec, divisor), **main, choose_size=lambda _: to_wh[::-1])
+    small = subnet_batch(model_of(codec, divisor), **main, list_sizes=lambda _: [to_wh[::-1]])
     seen, padded_wh = blobs(small.inputs), tuple(small.inputs.shape[:1:-1])
     assert (padded_wh == to_wh) == (divisor < 32)
     keypoints = np.concatenate(

@@ -18,7 +18,7 @@ from mmseg.utils import register_all_modules
 from torch import nn
 from torch.nn import functional as F
 
-from mmst.core import sample_size
+from mmst.core import Draw, sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
@@ -117,8 +117,8 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(tmp_path, step, d
     main = pipeline_batch(model, infos, (10_000, 120))
     before = copy.deepcopy(main)
     # Each image's shorter side is 120; the batch's reference is the box that holds all.
-    choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
-    small = subnet_batch(model, **main, choose_size=choose_size)
+    list_sizes = partial(RandomSmallerInput(0.43).sizes, draw=Draw(0, step))
+    small = subnet_batch(model, **main, list_sizes=list_sizes)
     ratio = min(sample_size((151, width), 0.43, seed=0, step=step)) / 151
     # Without a divisor odd sides stay odd, for which mmseg has no other setting than a size.
     native_model = model if divisor > 1 else Model(size=tuple(small.inputs.shape[-2:]))
@@ -141,7 +141,7 @@ def test_crops_that_the_network_halves_are_padded_to_such_sizes(tmp_path, settin
     main = pipeline_batch(model, infos, (128, 96))
     for width in (127, 90, 55):
         height = int(width * 0.75 + 0.5)
-        small = subnet_batch(model, **main, choose_size=lambda _, size=(height, width): size)
+        small = subnet_batch(model, **main, list_sizes=lambda _, size=(height, width): [size])
         native = pipeline_batch(native_model, infos, small.sizes_hw[0][::-1])
         assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
         assert small.inputs.shape[-1] > width and small.inputs.shape[-1] % 32 == 0
@@ -151,7 +151,7 @@ def test_fixed_size_of_the_crops_shrinks_with_them(infos):
     main_model, native_model = Model(size=(160, 240)), Model(size=(96, 128))
     main = pipeline_batch(main_model, infos, (10_000, 120))
     assert main['inputs'].shape[-2:] == (160, 240)
-    small = subnet_batch(main_model, **main, choose_size=RandomSmallerInput(0.5).smallest)
+    small = subnet_batch(main_model, **main, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
     native = pipeline_batch(native_model, infos, (5_000, 60))
     assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
     assert small.data_samples[0].gt_sem_seg.data[0, -1, -1] == 254
@@ -168,7 +168,7 @@ def test_heads_that_align_corners_find_each_pixel_of_an_odd_crop():
     sample.gt_sem_seg = PixelData(data=torch.zeros(1, 769, 769, dtype=torch.uint8))
     for side in (769, 761, 512, 400, 331):
         small = subnet_batch(
-            model, torch.zeros(1, 3, 769, 769), [sample], lambda _, side=side: (side, side)
+            model, torch.zeros(1, 3, 769, 769), [sample], lambda _, side=side: [(side, side)]
         )
         labels = small.data_samples[0].gt_sem_seg.data
         assert labels.shape[-2:] == small.inputs.shape[-2:]
@@ -185,8 +185,8 @@ def test_crops_of_any_size_keep_their_size_but_for_a_pixel(infos):
     main = pipeline_batch(model, infos, (10_000, 120), extra=[crop])
     assert main['inputs'].shape[-2:] == (95, 111)
     for step in range(8):
-        choose_size = partial(RandomSmallerInput(0.43).sample, seed=0, step=step, index=0)
-        small = subnet_batch(model, **main, choose_size=choose_size)
+        list_sizes = partial(RandomSmallerInput(0.43).sizes, draw=Draw(0, step))
+        small = subnet_batch(model, **main, list_sizes=list_sizes)
         height, width = (side + 1 - side % 2 for side in small.image_hw)  # odd as the main ones
         assert tuple(small.inputs.shape[-2:]) == (height, width)
         padding = (0, width - small.image_hw[1], 0, height - small.image_hw[0])
@@ -205,7 +205,7 @@ def test_boundaries_stay_connected_and_get_thinner(infos):
     model = Model(size_divisor=32)
     edges = {'type': 'GenerateEdge', 'edge_width': 1}
     main = pipeline_batch(model, infos, (10_000, 120), extra=[edges])
-    small = subnet_batch(model, **main, choose_size=RandomSmallerInput(0.5).smallest)
+    small = subnet_batch(model, **main, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
     for sample, ours in zip(main['data_samples'], small.data_samples, strict=True):
         (height, width), (new_height, new_width) = sample.img_shape, ours.img_shape
         assert (height, width) == (2 * new_height, 2 * new_width)
@@ -230,7 +230,7 @@ def test_unknown_map_is_named_with_the_remedy(infos):
     main = pipeline_batch(model, infos, (10_000, 120))
     main['data_samples'][1].gt_flow = main['data_samples'][1].gt_sem_seg
     with pytest.raises(ValueError, match=r"field 'gt_flow.data' in a SegDataSample.*@mmst"):
-        subnet_batch(model, **main, choose_size=RandomSmallerInput(0.5).smallest)
+        subnet_batch(model, **main, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
 ):
     infos = [annotated_image(tmp_path, 128, 160, seed) for seed in (1, 2)]
     main = pipeline_batch(segmenter, infos, (160, 128))
-    small = subnet_batch(segmenter, **main, choose_size=RandomSmallerInput(0.5).smallest)
+    small = subnet_batch(segmenter, **main, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
     segmenter.data_preprocessor.size = (64, 96)
     native = pipeline_batch(segmenter, infos, (80, 64))
     full, idle = train_on(segmenter, small, depths=(2, 2, 2, 2))
@@ -275,7 +275,7 @@ def test_sample_without_ground_truth_keeps_its_metainfo():
         Model(size_divisor=32),
         torch.randn(1, 3, 64, 64),
         [sample],
-        RandomSmallerInput(0.5).smallest,
+        RandomSmallerInput(0.5).smallest_sizes,
     )
     assert small.data_samples[0].img_shape == torch.Size((32, 32))
     assert small.data_samples[0].pad_shape == (32, 32)

@@ -16,7 +16,11 @@ import torch
 from mmst.core import stages, state
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = {ROOT / 'mmst', *(Path(sysconfig.get_path(n)) for n in ('stdlib', 'purelib'))}
+LIBRARIES = {
+    ROOT / 'mmst',
+    ROOT / 'tools',
+    *(Path(sysconfig.get_path(name)) for name in ('stdlib', 'purelib')),
+}
 
 SETTINGS = (
     (os.getcwd, os.chdir),

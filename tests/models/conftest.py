@@ -1,7 +1,6 @@
 """Tiny backbones of every known family, whole and built shallower by their own library."""
 
 import copy
-import functools
 import importlib
 import importlib.util
 from dataclasses import dataclass, field
@@ -416,20 +415,20 @@ def pytest_generate_tests(metafunc):
     if 'case' in metafunc.fixturenames:
         marks = {True: pytest.mark.slow, False: ()}
         values = [pytest.param(case, id=case.id, marks=marks[case.slow]) for case in cases()]
-        metafunc.parametrize('case', values)
+        # Tests of one case follow each other, so that only one backbone is in memory.
+        metafunc.parametrize('case', values, scope='module')
 
 
-@functools.cache
-def _built(case):
+@pytest.fixture(scope='module')
+def built(case):
+    if importlib.util.find_spec(case.library) is None:
+        pytest.skip(f'{case.library} is not installed')
     return case.build()
 
 
 @pytest.fixture
-def backbone(case):
+def backbone(built):
     """The backbone of a case, built once for all tests; in evaluation mode, without gradients."""
-    if importlib.util.find_spec(case.library) is None:
-        pytest.skip(f'{case.library} is not installed')
-    backbone = _built(case)
-    backbone.zero_grad()
-    backbone.eval()
-    return backbone
+    built.zero_grad()
+    built.eval()  # backbones of OpenMMLab return nothing here
+    return built

@@ -16,7 +16,7 @@ from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.registry import DATASETS, MODELS
 
 from mmst import RandomSmallerInput
-from mmst.core import resize_batch
+from mmst.core import Draw, resize_batch
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
@@ -116,7 +116,7 @@ class MultiScalePreprocessor(ClsDataPreprocessor):
             # Random states follow from the run's seed and the iteration (RandomStateHook).
             draw = int(torch.randint(2**31, ()))
             full_hw = tuple(inputs.shape[-2:])
-            size_hw = self.sizes.sample(full_hw, seed=draw, step=0, index=0)
+            *_, size_hw = self.sizes.sizes(full_hw, Draw(draw, step=0, index=0))
             inputs = resize_batch(inputs, size_hw)
             area = size_hw[0] * size_hw[1] / (full_hw[0] * full_hw[1])
             MessageHub.get_current_instance().update_scalar('train/main/area', area)
