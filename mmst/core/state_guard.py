@@ -103,7 +103,8 @@ def _digest(value: Any, without: Container[str] = (), depth: int = 2) -> Any:
 
 
 def _bytes(value: Tensor) -> tuple[tuple[int, ...], bytes]:
-    flat = value.detach().cpu().contiguous().reshape(-1)
+    # Not contiguous(), for which an expanded tensor of one value is so, with a stride of 0.
+    flat = value.detach().cpu().clone(memory_format=torch.contiguous_format).reshape(-1)
     return tuple(value.shape), flat.view(torch.uint8).numpy().tobytes()
 
 
