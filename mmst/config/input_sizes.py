@@ -1,4 +1,4 @@
-"""Which sizes of inputs a backbone takes, found out by trying."""
+"""Input sizes that a backbone takes, found by trying."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backbone of a config is trained."""
+"""Search for the backbone of a config that is trained."""
 
 from __future__ import annotations
 

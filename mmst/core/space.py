@@ -264,7 +264,7 @@ def _named_choices(name: str, full: tuple[int, ...]) -> tuple[int, ...]:
     if full != NAMED_FULL:
         raise ValueError(
             f'choices={name!r} is for the stages {NAMED_FULL} of ResNet-50, got stages of {full} '
-            f'blocks; give one number per stage, there it is {NAMED_CHOICES[name]}, '
+            f'blocks; give one number per stage (for ResNet-50: {NAMED_CHOICES[name]}), '
             f'or choices={INTER_STAGE!r}, which fits any network'
         )
     return NAMED_CHOICES[name]

@@ -45,8 +45,8 @@ def find_stimulated_backbone(model: nn.Module) -> nn.Module:
     if not students:
         raise ValueError(
             'model must have a backbone built by mmst.STBackbone in a part of it that is trained, '
-            f'got {", ".join(found)}, a teacher, beside which all is frozen. Let mmst.STBackbone '
-            'build the backbone of the student'
+            f'got only {", ".join(found)}, in a frozen teacher. Let mmst.STBackbone build the '
+            'backbone of the student'
         )
     if len(students) > 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""When a run trains subnets, and with which weight."""
+"""Iterations in which a run trains subnets, and the weight of their losses."""
 
 from __future__ import annotations
 

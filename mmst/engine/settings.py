@@ -51,7 +51,7 @@ def _one_of(*choices: str) -> dict[str, Check]:
 def _check_weight(name: str, value: Any) -> None:
     if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
         raise ValueError(
-            f"{name} must be a finite number of at least 0, got {value!r}; 1.0 is the paper's"
+            f'{name} must be a finite number of at least 0, got {value!r}; the paper uses 1.0'
         )
 
 
