@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -15,6 +18,7 @@ from mmst.config import (
     set_visualization,
     set_weights,
     set_work_dir,
+    stimulate,
 )
 
 __all__ = ['draw_predictions', 'load', 'read', 'set_defaults']
@@ -32,7 +36,7 @@ def load(args: argparse.Namespace, work_dir: str | None, *, scratch: bool = True
 
 
 def read(args: argparse.Namespace, *, scratch: bool = True) -> Config:
-    """Reads the config and applies ``--mini`` or ``--data-root``, then ``--cfg-options``.
+    """Reads the config and applies ``--stimulate``, ``--mini`` or ``--data-root``, and changes.
 
     Args:
         args: Options of :mod:`mmst.cli.options`.
@@ -41,6 +45,7 @@ def read(args: argparse.Namespace, *, scratch: bool = True) -> Config:
     Raises:
         FileNotFoundError: There is no such config.
         SyntaxError: It is no Python.
+        TypeError: ``--stimulate`` has an unknown setting, or does not know the backbone.
         ValueError: ``--cfg-options`` name something that the config does not have.
     """
     register_safe_schemes()  # before the config, whose own modules may register others
@@ -48,6 +53,8 @@ def read(args: argparse.Namespace, *, scratch: bool = True) -> Config:
         cfg = load_config(args.config)
     except SyntaxError as error:  # which does not name the file
         raise SyntaxError(f'config {args.config!r} cannot be read: {error}') from error
+    if args.stimulate is not None:
+        _stimulate(cfg, args.stimulate)
     if args.mini:
         apply_mini(cfg, args.data_root)
         if scratch:
@@ -63,14 +70,25 @@ def read(args: argparse.Namespace, *, scratch: bool = True) -> Config:
 
 
 def set_defaults(cfg: Config, args: argparse.Namespace, work_dir: str | None) -> Config:
-    """Sets the work dir and the defaults of the config's library, in place."""
-    set_work_dir(cfg, work_dir, args.config)
+    """Sets the work dir and what the config's library sets itself, in place.
+
+    With ``--stimulate`` the folder has another name than that of a plain run.
+    """
+    name = Path(args.config)
+    set_work_dir(cfg, work_dir, args.config if args.stimulate is None else f'{name.stem}_st.py')
     # Commands without these two options look at few batches, in a process that goes on.
     return apply_library_defaults(
         cfg,
         pin_memory=not getattr(args, 'no_pin_memory', False),
         persistent_workers=not getattr(args, 'no_persistent_workers', True),
     )
+
+
+def _stimulate(cfg: Config, settings: Mapping[str, Any]) -> None:
+    """Applies ``--stimulate``. Keys may have dots: ``loss.type=mmst.KLMinusLoss``."""
+    options = Config()
+    options.merge_from_dict(settings)
+    stimulate(cfg, **options._cfg_dict)
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ A command puts them into its parser or into a group of it, in the order of its h
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import DictAction
@@ -29,9 +30,35 @@ Container = argparse._ActionsContainer
 """A parser or a group of one."""
 
 
+class KeyValues(DictAction):
+    """``KEY=VALUE`` pairs; what is none is most often an argument that must stand before them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        for value in values or ():
+            if '=' not in value:
+                parser.error(f'{option_string} takes KEY=VALUE, got {value!r}; put it before')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_config(parser: Container, what: str = 'config file') -> None:
-    """Adds the config, the first positional argument of most commands."""
-    parser.add_argument('config', help=what)
+    """Adds the config, the first positional argument of most commands, and ``--stimulate``."""
+    parser.add_argument(
+        'config', help=f'{what}, or library::path of one that an installed library ships'
+    )
+    parser.add_argument(
+        '--stimulate',
+        nargs='*',
+        action=KeyValues,
+        metavar='KEY=VALUE',
+        help='make the config one of stimulative training, with other settings than the default '
+        'where given, e.g. num_subnets=2 min_ratio=0.5; applied before all other options',
+    )
 
 
 def add_work_dir(parser: Container, what: str) -> None:

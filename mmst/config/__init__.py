@@ -18,6 +18,7 @@ from .options import (
 from .resume import make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
+from .stimulate import stimulate
 from .testing import enable_tta, set_visualization
 from .training import (
     check_training,
@@ -62,4 +63,5 @@ __all__ = [
     'set_visualization',
     'set_weights',
     'set_work_dir',
+    'stimulate',
 ]

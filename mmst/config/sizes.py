@@ -13,7 +13,7 @@ from .traversal import LOADERS, datasets, transforms, type_name
 __all__ = ['set_image_scale']
 
 # Option -> sizes in it are multiples of this (fixed shapes that networks see).
-_CODEC_OPTIONS = {'input_size': 32, 'heatmap_size': 1, 'in_featuremap_size': 1}
+_CODEC_OPTIONS = {'input_size': 32, 'heatmap_size': 1, 'in_featuremap_size': 1, 'out_shape': 1}
 _TRANSFORM_OPTIONS = {
     'scale': 1,
     'scales': 1,

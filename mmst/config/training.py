@@ -8,15 +8,17 @@ from mmengine.config import Config, ConfigDict
 
 from mmst.checkpoints.pretrained import names_checkpoint
 
-from .traversal import type_name
+from .traversal import type_name, type_path, unbuilt_type
 
 __all__ = [
     'check_training',
     'find_stimulative_hook',
+    'import_mmst',
     'is_stimulative',
     'remove_pretrained',
     'remove_surroundings',
     'without_checkpoint',
+    'wrap_backbone',
 ]
 
 UNUSED_HOOKS = ('timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -81,6 +83,22 @@ def remove_pretrained(node: Any) -> None:
     elif isinstance(node, (list, tuple)):
         for value in node:
             remove_pretrained(value)
+
+
+def import_mmst(cfg: Config) -> None:
+    """Makes a config import mmst where it is read, in place."""
+    settings: dict[str, Any] = cfg.get('custom_imports') or {}
+    imports = settings.get('imports') or []
+    imports = [imports] if isinstance(imports, str) else list(imports)
+    if 'mmst' not in imports:
+        cfg.custom_imports = dict(imports=[*imports, 'mmst'], allow_failed_imports=False)
+
+
+def wrap_backbone(backbone: ConfigDict) -> None:
+    """Makes ``STBackbone`` build a backbone, in place, unless it does."""
+    if type_name(backbone) != 'STBackbone':
+        backbone['wraps'] = type_path(unbuilt_type(backbone))
+        backbone['type'] = 'mmst.STBackbone'
 
 
 def is_stimulative(hook: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Which subnets of a residual network can be sampled, and how one is drawn.
+"""Spaces of subnets of a residual network, and their sampling.
 
 Everything here is data: no function touches a model.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .draw import Draw
 
-__all__ = ['DepthSpace', 'Subnet']
+__all__ = ['DepthSpace', 'Subnet', 'inter_stage_choices']
 
 RULES = ('ordered', 'stochastic', 'raw')
 
@@ -26,6 +26,10 @@ NAMED_CHOICES = {
 """Choices of ST++ Table II, for ResNet-50. The authors' code numbers its spaces differently."""
 
 NAMED_FULL = (3, 4, 6, 3)
+
+INTER_STAGE = 'inter_stage'
+ALWAYS_KEPT = 3
+"""Blocks of a stage that the best space of the paper never skips."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +71,7 @@ class Subnet:
 
     @property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the kept blocks, stage by stage."""
+        """Indices of the kept blocks in each stage."""
         return self.kept or tuple(tuple(range(depth)) for depth in self.depths)
 
     def __repr__(self) -> str:
@@ -90,9 +94,10 @@ class DepthSpace:
 
     Args:
         full: Number of blocks per stage of the whole network, e.g. ``(3, 4, 6, 3)`` for ResNet-50.
-        choices: Number of possible depths per stage, or for ResNet-50 the name of a space of ST++
-            Table II, ``'space1'`` to ``'space5'`` (``'space3'`` is the best). Defaults to all of
-            them, ``full``.
+        choices: Number of possible depths per stage, or a name. ``'inter_stage'``, for any network:
+            each stage keeps at least its first three blocks, see :func:`inter_stage_choices`. For
+            ResNet-50 also a space of ST++ Table II, ``'space1'`` to ``'space5'`` (``'space3'`` is
+            the best, and what ``'inter_stage'`` gives there). Defaults to all of them, ``full``.
         rule: ``'ordered'``, ``'stochastic'`` or ``'raw'``.
 
     Raises:
@@ -131,7 +136,7 @@ class DepthSpace:
 
     @property
     def smallest(self) -> Subnet:
-        """The subnet with the fewest blocks; of several the one that keeps the first ones."""
+        """The subnet with the fewest blocks; among several, the one that keeps the first blocks."""
         depths = tuple(options[0] for options in self._options())
         return Subnet(depths, raw=self.rule == 'raw')
 
@@ -227,15 +232,40 @@ class DepthSpace:
         ]
 
 
+def inter_stage_choices(full: Sequence[int]) -> tuple[int, ...]:
+    """Returns the choices of ``'inter_stage'``: how many depths each stage of a network may have.
+
+    Each stage keeps at least its first three blocks, all of them where it has fewer. That is the
+    rule behind ``(1, 2, 4, 1)``, the best of the spaces that ST++ Table II compares for ResNet-50,
+    said for any network: depths vary in the deep stages alone. Two kinds of networks need more:
+
+    * One stage is the whole depth. Three of the 12 layers of a ViT would be a quarter of it, where
+      ResNet-50 keeps at least 12 of its 16 blocks. So it keeps at least half: 6 of 12, 12 of 24.
+    * If no stage has more than three blocks (ResNet-18), nothing could be skipped. Then each of the
+      longest stages may lose its last block: the least that leaves subnets at all.
+
+    Where every stage is a single block there is one subnet, the network.
+
+    Args:
+        full: Number of blocks per stage.
+    """
+    kept = min(ALWAYS_KEPT, max(full) - 1)
+    if len(full) == 1:
+        kept = max(kept, math.ceil(full[0] / 2))
+    return tuple(max(1, depth - max(1, kept) + 1) for depth in full)
+
+
 def _named_choices(name: str, full: tuple[int, ...]) -> tuple[int, ...]:
+    if name == INTER_STAGE:
+        return inter_stage_choices(full)
     if name not in NAMED_CHOICES:
-        raise ValueError(
-            f'choices must be one number per stage or one of {list(NAMED_CHOICES)}, got {name!r}'
-        )
+        names = [INTER_STAGE, *NAMED_CHOICES]
+        raise ValueError(f'choices must be one number per stage or one of {names}, got {name!r}')
     if full != NAMED_FULL:
         raise ValueError(
             f'choices={name!r} is for the stages {NAMED_FULL} of ResNet-50, got stages of {full} '
-            f'blocks; give one number per stage, there it is {NAMED_CHOICES[name]}'
+            f'blocks; give one number per stage, there it is {NAMED_CHOICES[name]}, '
+            f'or choices={INTER_STAGE!r}, which fits any network'
         )
     return NAMED_CHOICES[name]
 

@@ -1,4 +1,4 @@
-"""What must hold before a stimulated run starts."""
+"""Checks before a stimulated run starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from mmst.core.norm import learning_norm_layers
 
 from .inputs import RandomSmallerInput
 
-__all__ = ['check_epochs', 'check_model', 'check_run', 'check_step']
+__all__ = [
+    'check_epochs',
+    'check_inputs',
+    'check_model',
+    'check_run',
+    'check_step',
+]
 
 BRANCHED_PREPROCESSORS = ('MultiBranchDataPreprocessor', 'TwoNormDataPreprocessor')
 """Data preprocessors of mmdet and mmpretrain that make several batches of one."""
@@ -44,18 +50,23 @@ def check_run(
     Raises:
         ValueError: Subnets could only repeat the main pass, or would never be trained.
     """
-    repeats = len(space) == 1 and space.rule != 'raw'
-    if repeats and (inputs is None or not inputs.changes_size):
-        raise ValueError(
-            f'choices must leave a subnet besides the full network when inputs are not made '
-            f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '
-            "Enlarge choices or set inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.43)"
-        )
+    check_subnets(space, inputs)
     if not any_pass:
         raise ValueError(
             'begin, interval and weight_schedule must leave an iteration in which subnets are '
             f'trained, got none in the {runner.max_iters} iterations of this run; begin earlier '
             'or shorten the interval'
+        )
+
+
+def check_subnets(space: DepthSpace, inputs: RandomSmallerInput | None) -> None:
+    """Raises ValueError if subnets could only repeat the main pass."""
+    repeats = space.size == 1 and space.rule != 'raw'
+    if repeats and (inputs is None or not inputs.changes_size):
+        raise ValueError(
+            f'choices must leave a subnet besides the full network when inputs are not made '
+            f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '
+            "Enlarge choices or set inputs=dict(type='mmst.RandomSmallerInput', min_ratio=0.43)"
         )
 
 
@@ -70,7 +81,7 @@ def check_model(model: nn.Module, backbone: nn.Module) -> None:
         ValueError: It is trained on several batches at a time, or averages or hides a part of
             itself, or a compiled part of it holds blocks that are skipped.
     """
-    check_inputs(model)
+    check_inputs(type(model), type(getattr(model, 'data_preprocessor', None)))
     name = type(model).__name__
     for path, module in model.named_modules():
         if isinstance(module, BaseAveragedModel):
@@ -91,26 +102,30 @@ def check_model(model: nn.Module, backbone: nn.Module) -> None:
     _check_compiled(model, backbone)
 
 
-def check_inputs(model: nn.Module) -> None:
-    """Raises ValueError if a model is trained on several batches at a time: branches or views."""
-    preprocessor = type(getattr(model, 'data_preprocessor', None))
+def check_inputs(model_type: type, preprocessor: type) -> None:
+    """Raises ValueError if models are trained on several batches at a time: branches or views.
+
+    Args:
+        model_type: Class of the models.
+        preprocessor: Class of their data preprocessors.
+    """
     kinds = [
         kind.__name__ for kind in preprocessor.__mro__ if kind.__name__ in BRANCHED_PREPROCESSORS
     ]
-    taken = kinds[0] if kinds else _container_of_batches(model)
+    taken = kinds[0] if kinds else _container_of_batches(model_type)
     if taken:
         raise ValueError(
-            f'model must be trained on one batch of images at a time, got {type(model).__name__}, '
+            f'model must be trained on one batch of images at a time, got {model_type.__name__}, '
             f'whose loss takes several ({taken}): semi-supervised, multi-view and multi-branch '
-            'training have no subnets. Train the network alone with them, and start this model '
-            'from its weights'
+            'models cannot train subnets. Train the network alone with subnets, and start this '
+            'model from its weights'
         )
 
 
-def _container_of_batches(model: nn.Module) -> str:
+def _container_of_batches(model_type: type) -> str:
     """``'list'`` or ``'dict'`` if a model's loss says that it takes one instead of a tensor."""
     try:
-        hints = typing.get_type_hints(getattr(type(model), 'loss', None))
+        hints = typing.get_type_hints(getattr(model_type, 'loss', None))
     except (NameError, TypeError):  # no loss, or hints that do not resolve
         return ''
     first = next((hint for name, hint in hints.items() if name != 'return'), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmengine.model import BaseModel
+from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -26,6 +27,10 @@ class ClassificationTask(Task):
     long as all else that a pass does besides computing. If a sample has any other field, or
     something else is registered for one, the samples are copied.
     """
+
+    def makes_logits(self, head: object) -> bool:
+        """See :meth:`Task.makes_logits`. Heads of several labels or tasks are no ``ClsHead``."""
+        return isinstance(head, ClsHead)
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
         """See :meth:`Task.divisor_hw`. The preprocessor's alone, not the network's stride.

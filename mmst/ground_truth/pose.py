@@ -18,7 +18,7 @@ from torch import Tensor
 from mmst.core.label_map import check_map_size
 from mmst.core.resize import resize_padded_batch
 
-from .pose_codecs import check_takes_smaller_inputs, head_codec, may_make
+from .pose_codecs import check_takes_smaller_inputs, head_codec, may_make, one_size_reason
 from .pose_heatmaps import encode_heatmaps, resized_heatmap_size
 from .task import (
     ImageResize,
@@ -48,6 +48,10 @@ class PoseTask(Task):
 
     See :meth:`Task.divisor_hw`: predicted heatmaps then have the size of the ground truth.
     """
+
+    def one_size_reason(self, head: object) -> str | None:
+        """See :meth:`Task.one_size_reason`."""
+        return one_size_reason(head)
 
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
         """See :meth:`Task.resize_metainfo`. ``img_shape`` stays that of the original image."""

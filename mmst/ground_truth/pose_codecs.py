@@ -15,7 +15,7 @@ from mmpose.structures import PoseDataSample
 from .pose_heatmaps import can_encode
 from .task import ImageResize
 
-__all__ = ['check_takes_smaller_inputs', 'head_codec', 'may_make']
+__all__ = ['check_takes_smaller_inputs', 'head_codec', 'may_make', 'one_size_reason']
 
 _ONE_SIZE = {
     'its layers fit the feature map of one input size': (
@@ -54,7 +54,7 @@ BINS = 'keypoint_x_labels'
 
 def head_codec(model: BaseModel) -> BaseKeypointCodec | None:
     """Returns the codec of a model's head; None if it has none."""
-    return getattr(_pose_head(model), 'decoder', None)
+    return getattr(_pose_head(getattr(model, 'head', None)), 'decoder', None)
 
 
 def may_make(codec: BaseKeypointCodec | None, name: str) -> bool:
@@ -64,16 +64,26 @@ def may_make(codec: BaseKeypointCodec | None, name: str) -> bool:
     return not made or name in made
 
 
+def one_size_reason(head: object) -> str | None:
+    """Says why a head, or its codec, needs inputs of one size; None if it does not."""
+    head = _pose_head(head)
+    codec = getattr(head, 'decoder', None)
+    parts = [head, None if can_encode(codec) else codec]
+    for reason, classes in _ONE_SIZE.items():
+        for part in parts:
+            if isinstance(part, classes):
+                return f'for {type(part).__name__}: {reason}'
+    return None
+
+
 def check_takes_smaller_inputs(
     model: BaseModel, sample: PoseDataSample, resize: ImageResize
 ) -> None:
     """Raises ValueError if the head of a model or its codec needs inputs of one size."""
     codec = head_codec(model)
-    parts = [_pose_head(model), None if can_encode(codec) else codec]
-    for reason, classes in _ONE_SIZE.items():
-        for part in parts:
-            if isinstance(part, classes):
-                raise _error(f'for {type(part).__name__}: {reason}', resize)
+    reason = one_size_reason(getattr(model, 'head', None))
+    if reason is not None:
+        raise _error(reason, resize)
     if BINS in sample.get('gt_instance_labels', ()) and may_make(codec, BINS):
         raise _error(
             f'for a head that may read gt_instance_labels.{BINS}: its codec is '
@@ -83,8 +93,7 @@ def check_takes_smaller_inputs(
         )
 
 
-def _pose_head(model: BaseModel) -> object:
-    head = getattr(model, 'head', None)
+def _pose_head(head: object) -> object:
     return getattr(head, 'pose_head', head)  # inside one that also predicts visibility
 
 

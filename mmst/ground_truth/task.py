@@ -30,6 +30,7 @@ __all__ = [
     'field_resizer',
     'find_field',
     'find_task',
+    'library_task',
     'pad_like',
     'register_ground_truth',
     'register_task',
@@ -183,6 +184,14 @@ class Task:
         """Padding value of the model's preprocessor."""
         return getattr(model.data_preprocessor, 'pad_value', 0.0)
 
+    def one_size_reason(self, head: object) -> str | None:
+        """Says why a head needs inputs of one size; None if it takes any, as far as is known."""
+        return None
+
+    def makes_logits(self, head: object) -> bool:
+        """Whether the output of a head are logits of one label per image."""
+        return False
+
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
         """Returns the entries of a data sample's metainfo that change with the resize."""
         sizes = (
@@ -291,6 +300,14 @@ def register_task(sample_type: type[BaseDataElement]) -> Callable[[type[Task]], 
 def register_task_module(package: str, module: str) -> None:
     """Registers the module to import when a data sample of ``package`` is first seen."""
     _task_modules[package] = module
+
+
+def library_task(package: str) -> Task:
+    """Finds the task of a library, which is imported; that of plain mmengine has the defaults."""
+    if package not in _task_modules:
+        return Task()
+    importlib.import_module(_task_modules[package])
+    return next(task for cls, task in _tasks.items() if cls.__module__.split('.')[0] == package)
 
 
 def find_task(sample: object) -> Task | None:

@@ -1,4 +1,4 @@
-"""A config entry that makes an upstream backbone trainable by subnets."""
+"""A config entry that gives an upstream backbone its space of subnets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmst.core import DepthSpace, prune_to_subnet, residual_stages
 from mmst.core.stages import check_raw
 from mmst.engine.registry import MODELS
 
-__all__ = ['STBackbone']
+__all__ = ['STBackbone', 'argument_names']
 
 
 @MODELS.register_module()
@@ -35,8 +35,8 @@ def STBackbone(
             looked up in the current scope: ``'ResNet'`` is mmdet's in a config of mmdet.
             ``'mmpretrain.ResNet'`` works everywhere.
         choices: Number of possible depths per stage, or a name, see :class:`mmst.core.DepthSpace`.
-            Defaults to all; ``(1, 2, 4, 1)``, by name ``'space3'``, is the paper's best for
-            ResNet-50 (ST++ Table II).
+            Defaults to all. ``'inter_stage'`` keeps at least the first three blocks of each stage,
+            for ResNet-50 ``(1, 2, 4, 1)``, the paper's best (ST++ Table II).
         rule: ``'ordered'``, ``'stochastic'`` or ``'raw'``, see :class:`mmst.core.DepthSpace`.
         depths: Number of blocks per stage of a network that is shallower for good: the last blocks
             of each stage are removed. Defaults to the full network. Where the wrapped class has an
@@ -54,7 +54,7 @@ def STBackbone(
         ValueError: ``choices`` or ``depths`` does not fit the stages, or ``rule`` the blocks.
     """
     cls = _wrapped_class(wraps)
-    known = _argument_names(cls)
+    known = argument_names(cls)
     _check_arguments(cls, known, arguments)
     if depths is not None and 'depths' in known:
         arguments, depths = dict(arguments, depths=depths), None
@@ -89,8 +89,8 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
     return cls
 
 
-def _argument_names(cls: type) -> set[str]:
-    """Names of what a class and its parents can be built with."""
+def argument_names(cls: type) -> set[str]:
+    """Names of the arguments of a class and its parents."""
     signatures = [
         inspect.signature(vars(c)['__init__']) for c in cls.__mro__ if '__init__' in vars(c)
     ]
@@ -98,7 +98,7 @@ def _argument_names(cls: type) -> set[str]:
 
 
 def _passes_any_on(cls: type) -> bool:
-    """Whether a class takes any argument, for something that refuses unknown ones.
+    """Whether a class passes any argument on to something that refuses unknown ones.
 
     ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
     of ``TIMMBackbone`` go to ``timm.create_model``.
@@ -115,7 +115,7 @@ def _passes_any_on(cls: type) -> bool:
 
 
 def _check_arguments(cls: type, known: set[str], arguments: dict[str, Any]) -> None:
-    """Tells a misspelt argument of STBackbone from one of the wrapped class."""
+    """Distinguishes a misspelt argument of STBackbone from one of the wrapped class."""
     if _passes_any_on(cls):
         return
     for name in arguments:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmst.config.training import is_stimulative, remove_pretrained
-from mmst.config.traversal import type_name, type_path, unbuilt_type
+from mmst.config.training import import_mmst, is_stimulative, remove_pretrained, wrap_backbone
 
 __all__ = ['make_subnet_config', 'use_validation_data']
 
@@ -39,7 +37,7 @@ def make_subnet_config(cfg: Config, depths: Sequence[int], checkpoint: str) -> C
     _make_shallow(backbone, depths)
     remove_pretrained(exported.model)
     _remove_hook(exported)
-    _import_mmst(exported)
+    import_mmst(exported)
     for name in ('work_dir', 'launcher'):
         exported.pop(name, None)
     # mmengine puts the folder of the config in, wherever it is moved and read from.
@@ -66,9 +64,7 @@ def use_validation_data(cfg: Config) -> Config:
 
 
 def _make_shallow(backbone: ConfigDict, depths: Sequence[int]) -> None:
-    if type_name(backbone) != 'STBackbone':
-        backbone.wraps = type_path(unbuilt_type(backbone))
-        backbone.type = 'mmst.STBackbone'
+    wrap_backbone(backbone)
     for name in ('choices', 'rule'):
         backbone.pop(name, None)
     backbone.depths = list(depths)
@@ -81,11 +77,3 @@ def _remove_hook(cfg: Config) -> None:
             holder.pop(name)
     if cfg.get('custom_hooks'):
         cfg.custom_hooks = [hook for hook in cfg.custom_hooks if not is_stimulative(hook)]
-
-
-def _import_mmst(cfg: Config) -> None:
-    settings: dict[str, Any] = cfg.get('custom_imports') or {}
-    imports = settings.get('imports') or []
-    imports = [imports] if isinstance(imports, str) else list(imports)
-    if 'mmst' not in imports:
-        cfg.custom_imports = dict(imports=[*imports, 'mmst'], allow_failed_imports=False)

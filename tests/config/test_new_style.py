@@ -178,6 +178,19 @@ def test_every_edit_does_the_same_to_classes_as_to_names(library, data_root):
         assert not imported_classes(new._cfg_dict), name
 
 
+PLAIN = ('faster_rcnn_r50.py', 'fpn_cityscapes_r50.py', 'simple_baseline_pose_r50.py')
+
+
+@pytest.mark.parametrize('name', [*PLAIN, 'pretrain/resnet50_ct.py'])
+def test_a_config_of_classes_is_stimulated_as_one_of_names(name):
+    old = Config.fromfile(ROOT / 'configs' / name)
+    new, library = new_style(old), old.default_scope
+    for cfg in (old, new):
+        edit.stimulate(cfg, num_subnets=2)
+    assert by_class(new, library) == by_class(old, library)
+    assert not imported_classes(new._cfg_dict)
+
+
 READ_BASE = """
 from mmengine.config import read_base
 with read_base():

@@ -82,6 +82,7 @@ def pose_config(input_size=(192, 256), heatmap_size=(48, 64), **codec):
         'decoder': codec,
         'input_size': input_size,
         'in_featuremap_size': (6, 8),
+        'out_shape': (64, 48),  # of MSPN's and RSN's heads: (height, width)
     }
     return Config(
         dict(
@@ -103,6 +104,7 @@ def test_pose_inputs_heatmaps_and_feature_maps_stay_consistent():
         sizes = tuple(codec.input_size), tuple(codec.heatmap_size), codec.sigma
         assert sizes == ((96, 128), (24, 32), 1)
     assert tuple(cfg.model.head.in_featuremap_size) == (3, 4)
+    assert tuple(cfg.model.head.out_shape) == (32, 24)
     assert cfg.model.backbone.scales == [8]
 
 

@@ -39,6 +39,29 @@ def test_spaces_of_the_paper_have_names(name, choices):
         DepthSpace((3, 4, 23, 3), name)
 
 
+@pytest.mark.parametrize(
+    ('full', 'choices'),
+    [
+        ((3, 4, 6, 3), (1, 2, 4, 1)),  # ResNet-50: space3 of ST++ Table II
+        ((3, 4, 23, 3), (1, 2, 21, 1)),  # ResNet-101
+        ((2, 2, 6, 2), (1, 1, 4, 1)),  # Swin-T
+        ((3, 3, 9, 3), (1, 1, 7, 1)),  # ConvNeXt-T
+        ((1, 2, 2, 3, 3, 4, 1), (1, 1, 1, 1, 1, 2, 1)),  # EfficientNet-B0
+        ((4,) * 27, (2,) * 27),  # HRNet
+        ((12,), (7,)),  # ViT-B: 6 to 12 layers
+        ((24,), (13,)),  # ViT-L
+        ((5,), (3,)),  # three of five are more than half
+        ((2, 2, 2, 2), (2, 2, 2, 2)),  # ResNet-18, MiT-B0
+        ((3, 3, 2), (2, 2, 1)),  # only the longest stages lose blocks
+        ((1, 1), (1, 1)),  # nothing can be skipped
+    ],
+)
+def test_inter_stage_choices_keep_the_first_three_blocks(full, choices):
+    space = DepthSpace(full, 'inter_stage')
+    assert space.choices == choices
+    assert space == DepthSpace(full, choices)
+
+
 def test_raw_space_is_the_stochastic_one_without_shortcuts():
     raw, stochastic = (DepthSpace((3, 2), rule=rule) for rule in ('raw', 'stochastic'))
     assert [subnet.blocks for subnet in raw] == [subnet.blocks for subnet in stochastic]

@@ -230,7 +230,7 @@ def test_models_of_several_batches_are_exactly_these():
     refused, accepted = set(), set()
     for cls in all_models():
         try:
-            check_inputs(cls.__new__(cls))
+            check_inputs(cls, type(None))
             accepted.add(cls.__name__)
         except ValueError as error:
             assert f'got {cls.__name__}, whose loss takes several' in str(error)

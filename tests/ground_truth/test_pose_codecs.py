@@ -20,7 +20,7 @@ from mmst.engine.batch import subnet_batch
 from mmst.ground_truth.pose import PoseTask, resize_mask
 from mmst.ground_truth.pose_codecs import _ONE_SIZE
 from mmst.ground_truth.pose_heatmaps import _encoders
-from mmst.ground_truth.task import ImageResize, _find_field
+from mmst.ground_truth.task import ImageResize, find_field
 
 pytestmark = pytest.mark.usefixtures('mmpose_scope')
 
@@ -82,7 +82,7 @@ def test_every_field_of_mmpose_has_a_rule_or_its_codec_is_refused():
         served = [codec for codec in codecs if codec is not PackPoseInputs and not refused(codec)]
         # mmpose packs what it can; what no codec makes comes from pipelines that have refused ones.
         if served or path.startswith('gt_instances.'):
-            assert _find_field(PoseDataSample, path) is not None, (path, served)
+            assert find_field(PoseDataSample, path) is not None, (path, served)
     no_heatmaps = {'RegressionLabel', 'YOLOXPoseAnnotationProcessor'}
     for codec in KEYPOINT_CODECS.module_dict.values():
         assert refused(codec) + (codec in _encoders) + (codec.__name__ in no_heatmaps) == 1, codec
