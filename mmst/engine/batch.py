@@ -69,7 +69,8 @@ def draw_subnet_batch(
     if batch_fraction < 1:
         images = sample_images(len(inputs), batch_fraction, **vars(draw))
     list_sizes = None if rule is None else functools.partial(rule.sizes, draw=draw)
-    return subnet_batch(model, inputs, data_samples, list_sizes, images)
+    keeps_canvas = rule is not None and rule.keeps_canvas
+    return subnet_batch(model, inputs, data_samples, list_sizes, images, keeps_canvas)
 
 
 def subnet_batch(
@@ -78,6 +79,7 @@ def subnet_batch(
     data_samples: Sequence[BaseDataElement],
     list_sizes: Callable[[Size], Sequence[Size]] | None,
     images: tuple[int, ...] | None = None,
+    keeps_canvas: bool = False,
 ) -> SubnetBatch:
     """Makes a smaller copy of a preprocessed batch.
 
@@ -92,6 +94,8 @@ def subnet_batch(
         list_sizes: Maps the size of the main network's images, which holds each of them without
             padding, to the sizes that they go through. The last is the subnet's. ``None`` keeps it.
         images: Positions of the images that the subnet sees. Defaults to all.
+        keeps_canvas: Whether the batch keeps its padded size: the smaller images lie in the upper
+            left corner, where those of a padded batch are, and the rest is padding.
 
     Raises:
         TypeError: ``inputs`` is not a tensor, or the data samples are of an unknown library.
@@ -114,7 +118,7 @@ def subnet_batch(
     if all(size_hw == main_hw for size_hw in sizes):
         return SubnetBatch(inputs, task.copy_samples(data_samples), main_hw, images, from_hws)
     ratios = [min(size_hw) / min(main_hw) for size_hw in sizes]
-    inputs, resizes = _resize_images(model, task, inputs, from_hws, ratios)
+    inputs, resizes = _resize_images(model, task, inputs, from_hws, ratios, keeps_canvas)
     return SubnetBatch(
         inputs,
         task.resize_samples(model, data_samples, resizes),
@@ -137,6 +141,7 @@ def _resize_images(
     inputs: Tensor,
     from_hws: Sequence[Size],
     ratios: Sequence[float],
+    keeps_canvas: bool,
 ) -> tuple[Tensor, list[ImageResize]]:
     """Resizes B images of a padded batch to some of their sizes, one after the other.
 
@@ -144,20 +149,31 @@ def _resize_images(
         The batch, of shape (B, C, *padded size), and the B resizes, shared by images of one size.
     """
     padded_main_hw = (inputs.shape[-2], inputs.shape[-1])
-    divisor_hw = task.divisor_hw(model, padded_main_hw)
+    if keeps_canvas:
+        divisor_hw = (task.pad_divisor(model), task.pad_divisor(model))
+    else:
+        divisor_hw = task.divisor_hw(model, padded_main_hw)
     to_hws = from_hws
     for ratio in ratios:
         source_hws = to_hws
         scaled = {from_hw: scale_size(from_hw, ratio) for from_hw in set(from_hws)}
         to_hws = [scaled[from_hw] for from_hw in from_hws]
-        padded_hw = task.padded_size(model, to_hws, ratio, padded_main_hw, divisor_hw)
+        padded_hw = padded_main_hw
+        if not keeps_canvas:
+            padded_hw = task.padded_size(model, to_hws, ratio, padded_main_hw, divisor_hw)
         with labelled(IMAGES):
             inputs = resize_padded_batch(
                 inputs, source_hws, to_hws, padded_hw, task.pad_value(model)
             )
     resizes = {
         from_hw: ImageResize(
-            from_hw, to_hw, padded_main_hw, padded_hw, divisor_hw, model.data_preprocessor
+            from_hw,
+            to_hw,
+            padded_main_hw,
+            padded_hw,
+            divisor_hw,
+            model.data_preprocessor,
+            keeps_canvas,
         )
         for from_hw, to_hw in scaled.items()
     }

@@ -16,6 +16,8 @@ __all__ = ['RandomSmallerInput']
 
 Size = tuple[int, int]
 
+CANVASES = ('fit', 'keep')
+
 
 @INPUT_RULES.register_module()
 class RandomSmallerInput:
@@ -26,39 +28,59 @@ class RandomSmallerInput:
 
     Args:
         min_ratio: Smallest ratio between the shorter sides of a subnet's and of the main network's
-            input, in (0, 1]. 1 leaves the inputs as they are.
+            images, in (0, 1]. 1 leaves them as they are.
         size_divisor: The shorter side of a subnet's input is a multiple of it, in pixels.
         compound: Whether the input of each subnet of an iteration is made from that of the one
             before it, as in the authors' code, instead of from the main network's (eq. 8).
+        canvas: ``'fit'``: the input shrinks with the image. ``'keep'``: it keeps its size, the
+            image is in its upper left corner and the rest is padding. For networks that take inputs
+            of one size; a subnet then saves no time by its images.
 
     Raises:
-        ValueError: ``min_ratio`` or ``size_divisor`` is out of range.
+        ValueError: An argument is out of range.
     """
 
     def __init__(
-        self, min_ratio: float = 0.43, size_divisor: int = 1, compound: bool = False
+        self,
+        min_ratio: float = 0.43,
+        size_divisor: int = 1,
+        compound: bool = False,
+        canvas: str = 'fit',
     ) -> None:
         check_min_ratio(min_ratio)
         check_size_divisor(size_divisor)
+        if canvas not in CANVASES:
+            raise ValueError(
+                f"canvas must be one of {CANVASES}, got {canvas!r}; 'fit' makes the input as small "
+                "as the image, 'keep' pads the image to the old size"
+            )
         self.min_ratio = min_ratio
         self.size_divisor = size_divisor
         self.compound = compound
+        self.canvas = canvas
 
     @property
     def changes_size(self) -> bool:
-        """Whether a subnet can get another input size than the main network."""
+        """Whether a subnet can get images of another size than the main network."""
         return self.min_ratio < 1
+
+    @property
+    def keeps_canvas(self) -> bool:
+        """Whether inputs keep their size, however small the images are."""
+        return self.canvas == 'keep'
 
     @property
     def expected_area_ratio(self) -> float:
         """Expected number of pixels of a subnet's input over the main network's.
 
-        Of a fine lattice of sizes; a coarse one changes it a little.
+        Of a fine lattice of sizes; a coarse one changes it a little. 1 where the canvas is kept.
         """
+        if self.keeps_canvas:
+            return 1.0
         return (1 + self.min_ratio + self.min_ratio**2) / 3
 
     def sizes(self, size_hw: Size, draw: Draw) -> list[Size]:
-        """Lists the sizes (height, width) in pixels that an input goes through.
+        """Lists the sizes (height, width) in pixels that an image goes through.
 
         Args:
             size_hw: Size of the main network's input.
@@ -95,6 +117,8 @@ class RandomSmallerInput:
     def __repr__(self) -> str:
         lattice = '' if self.size_divisor == 1 else f', multiples of {self.size_divisor}'
         chain = ', resized one after the other' if self.compound else ''
+        canvas = ', padded to the old size of the input' if self.keeps_canvas else ''
         return (
-            f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's{lattice}{chain}"
+            f"shorter side uniform in [{self.min_ratio:g}, 1] of the main network's"
+            f'{lattice}{chain}{canvas}'
         )

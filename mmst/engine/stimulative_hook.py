@@ -166,8 +166,13 @@ class StimulativeHook(StimulativeSettings, Hook):
     def _on_forward(self, step: int, weight: float, main: MainCall) -> None:
         if self.input_rule is not None and not self._batch_is_checked:
             # What cannot be resized is an error now, in the first iteration.
-            smallest = self.input_rule.smallest_sizes
-            subnet_batch(self._model, main.inputs, main.data_samples, smallest)
+            subnet_batch(
+                self._model,
+                main.inputs,
+                main.data_samples,
+                self.input_rule.smallest_sizes,
+                keeps_canvas=self.input_rule.keeps_canvas,
+            )
             self._batch_is_checked = True
         if weight > 0:
             with labelled(SUBNETS):

@@ -68,3 +68,27 @@ def test_batch_without_a_size_on_the_lattice_keeps_its_own(square_batch):
     assert rule.is_fallback(unusual.image_hw)
     with pytest.raises(ValueError, match='size_divisor must have a multiple .* 48 for .* 20 to 40'):
         rule.smallest_sizes((40, 64))
+
+
+def test_a_kept_canvas_holds_the_smaller_images_in_its_upper_left_corner(square_batch):
+    model, data = square_batch
+    fit, keep = (RandomSmallerInput(0.43, canvas=canvas) for canvas in ('fit', 'keep'))
+    smaller, kept = (draw(model, data, rule, index=1) for rule in (fit, keep))
+    height, width = kept.image_hw
+    assert kept.image_hw == smaller.image_hw and height < 60
+    assert kept.inputs.shape == data['inputs'].shape
+    expected = resize_batch(data['inputs'], (height, width))
+    torch.testing.assert_close(kept.inputs[..., :height, :width], expected)
+    assert not kept.inputs[..., height:, :].any() and not kept.inputs[..., width:].any()
+    for one, other in zip(kept.data_samples, smaller.data_samples, strict=True):
+        assert torch.equal(one.gt_instances.bboxes, other.gt_instances.bboxes)
+        assert (one.img_shape, one.batch_input_shape) == ((height, width), (64, 64))
+
+
+def test_a_kept_canvas_saves_no_time_and_says_so():
+    keep = RandomSmallerInput(0.43, canvas='keep')
+    assert keep.expected_area_ratio == 1
+    assert RandomSmallerInput(0.43).expected_area_ratio == pytest.approx(0.538, abs=1e-3)
+    assert str(keep) == f'{RandomSmallerInput(0.43)}, padded to the old size of the input'
+    with pytest.raises(ValueError, match=r"canvas must be one of \('fit', 'keep'\), got 'crop'"):
+        RandomSmallerInput(canvas='crop')
