@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mmengine.dist import get_rank
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
@@ -17,8 +18,9 @@ from mmst.ground_truth.task import ImageResize, Task, find_task, task_of
 
 from .inputs import RandomSmallerInput
 from .labels import IMAGES, labelled
+from .random_state import private_random_state
 
-__all__ = ['SubnetBatch', 'draw_subnet_batch', 'subnet_batch']
+__all__ = ['SubnetBatch', 'check_batch', 'draw_subnet_batch', 'subnet_batch']
 
 Size = tuple[int, int]
 
@@ -34,7 +36,7 @@ class SubnetBatch:
         inputs: Images of shape (B, C, H, W).
         data_samples: B data samples that fit them.
         image_hw: Size (height, width) in pixels that holds each image, without the padding of the
-            batch.
+            batch, and before transforms.
         images: Positions of the images in the main network's batch, ``None`` if it is all of them.
         sizes_hw: Size of each image without padding, ``None`` where nothing may change sizes.
     """
@@ -70,7 +72,45 @@ def draw_subnet_batch(
         images = sample_images(len(inputs), batch_fraction, **vars(draw))
     list_sizes = None if rule is None else functools.partial(rule.sizes, draw=draw)
     keeps_canvas = rule is not None and rule.keeps_canvas
-    return subnet_batch(model, inputs, data_samples, list_sizes, images, keeps_canvas)
+    batch = subnet_batch(model, inputs, data_samples, list_sizes, images, keeps_canvas)
+    if rule is None or rule.transforms is None:
+        return batch
+    key = f'{draw.key("transforms")}:{get_rank()}'
+    with labelled(IMAGES), private_random_state(key, inputs.device):
+        changed = rule.transforms(batch.inputs, model.data_preprocessor)
+    size_hw = (changed.shape[-2], changed.shape[-1])
+    sizes_hw = batch.sizes_hw if size_hw == batch.inputs.shape[-2:] else [size_hw] * len(changed)
+    return replace(batch, inputs=changed, sizes_hw=sizes_hw)
+
+
+def check_batch(
+    model: BaseModel,
+    inputs: Tensor,
+    data_samples: Sequence[BaseDataElement],
+    rule: RandomSmallerInput,
+) -> None:
+    """Checks with a preprocessed batch that a rule can be followed, at its extreme sizes.
+
+    Args:
+        model: See :func:`subnet_batch`, as for ``inputs``, ``data_samples`` and the errors.
+        inputs: Preprocessed images of shape (B, C, H, W).
+        data_samples: Their B data samples, which are not modified.
+        rule: Draws the size of the images, and may transform them.
+
+    Raises:
+        ValueError: The rule transforms images whose ground truth would have to follow.
+    """
+    bounds = [rule.smallest_sizes]
+    if rule.max_ratio > 1:
+        bounds.append(rule.largest_sizes)
+    for list_sizes in bounds:
+        subnet_batch(model, inputs, data_samples, list_sizes, keeps_canvas=rule.keeps_canvas)
+    if rule.transforms is not None and not task_of(data_samples[0]).is_placeless(data_samples):
+        raise ValueError(
+            'transforms must be left out where ground truth has a place in the image, which would '
+            f'have to follow, got {rule.transforms} for {type(data_samples[0]).__name__}; they are '
+            'for classifiers, whose labels stay what they are'
+        )
 
 
 def subnet_batch(

@@ -202,6 +202,10 @@ class Task:
         """Says why a head needs images of one size, even where its inputs have one; None if not."""
         return None
 
+    def is_placeless(self, data_samples: Sequence[BaseDataElement]) -> bool:
+        """Whether ground truth is about whole images, so that it fits any transform of them."""
+        return False
+
     def makes_logits(self, head: object) -> bool:
         """Whether the output of a head are logits of one label per image."""
         return False

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmst.core import Draw, resize_batch
-from mmst.engine.batch import draw_subnet_batch
+from mmst.engine.batch import check_batch, draw_subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
 
@@ -92,3 +92,41 @@ def test_a_kept_canvas_saves_no_time_and_says_so():
     assert str(keep) == f'{RandomSmallerInput(0.43)}, padded to the old size of the input'
     with pytest.raises(ValueError, match=r"canvas must be one of \('fit', 'keep'\), got 'crop'"):
         RandomSmallerInput(canvas='crop')
+
+
+def test_larger_inputs_have_ground_truth_at_that_size(square_batch):
+    model, data = square_batch
+    rule = RandomSmallerInput(1.0, max_ratio=2.0)
+    batch = draw(model, data, rule, index=1)
+    height, width = batch.image_hw
+    assert 64 < height == width <= 128
+    expected = resize_batch(data['inputs'], (height, width))
+    torch.testing.assert_close(batch.inputs[..., :height, :width], expected)
+    for ours, main in zip(batch.data_samples, data['data_samples'], strict=True):
+        expected = main.gt_instances.bboxes * (height / 64)
+        torch.testing.assert_close(ours.gt_instances.bboxes, expected)
+    assert rule.changes_size
+    assert rule.expected_area_ratio == pytest.approx(7 / 3)
+    assert str(rule) == "shorter side uniform in [1, 2] of the main network's"
+    with pytest.raises(ValueError, match="max_ratio must be 1 with canvas='keep', got 2"):
+        RandomSmallerInput(canvas='keep', max_ratio=2)
+
+
+def test_the_largest_size_is_checked_before_a_run(square_batch, monkeypatch):
+    model, data = square_batch
+    checked = []
+    monkeypatch.setattr(
+        'mmst.engine.batch.resize_padded_batch',
+        lambda inputs, old, new, *rest: checked.append(new[0]) or resize_batch(inputs, rest[0]),
+    )
+    check_batch(model, **data, rule=RandomSmallerInput(0.5, max_ratio=1.5))
+    assert checked == [(32, 32), (96, 96)]
+
+
+def test_transforms_of_a_detectors_images_are_refused(square_batch):
+    """Boxes would have to follow a flip."""
+    model, data = square_batch
+    rule = RandomSmallerInput(transforms=[{'type': 'RandomHorizontalFlip'}])
+    message = 'got RandomHorizontalFlip for DetDataSample; they are for classifiers'
+    with pytest.raises(ValueError, match=message):
+        check_batch(model, **data, rule=rule)
