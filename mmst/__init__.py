@@ -2,10 +2,11 @@
 
 Importing registers everything under the scope ``mmst``, allows current torch to read mmengine's
 checkpoints, and mmengine to convert those named ``mmst://FILE``; no task library is imported.
-``mmst.UniformAugment`` imports mmpretrain when it is used. Without mmengine there is
-:mod:`mmst.core` only, which needs torch alone.
+``mmst.UniformAugment`` and ``mmst.PCALighting`` import mmpretrain when they are used. Without
+mmengine there is :mod:`mmst.core` only, which needs torch alone.
 """
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING or find_spec('mmengine'):
     register_scheme()
 
 if TYPE_CHECKING:
-    from mmst.transforms.uniform_augment import UniformAugment as UniformAugment
+    from .transforms.lighting import PCALighting as PCALighting
+    from .transforms.uniform_augment import UniformAugment as UniformAugment
 
 __all__ = [
     'GroundTruthSupervision',
@@ -45,13 +47,16 @@ __all__ = [
     'stimulate',
 ]
 
+_IMPORTED_ON_USE = {
+    'PCALighting': 'mmst.transforms.lighting',
+    'UniformAugment': 'mmst.transforms.uniform_augment',
+}
+"""Where names are that need mmpretrain. They are not in ``__all__``, for star imports."""
+
 
 def __getattr__(name: str) -> Any:
-    # Not in __all__: a star import would need mmpretrain.
-    if name == 'UniformAugment':
-        from mmst.transforms.uniform_augment import UniformAugment
-
-        return UniformAugment
+    if name in _IMPORTED_ON_USE:
+        return getattr(import_module(_IMPORTED_ON_USE[name]), name)
     if name in __all__:
         raise ModuleNotFoundError(
             f'mmst.{name} needs mmengine, which is not installed: pip install mmengine',

@@ -1,4 +1,4 @@
-"""Measures what stimulative training costs: its iterations against plain ones, in one process."""
+"""Measures the cost of stimulative training: its iterations against plain ones, in one process."""
 
 from __future__ import annotations
 

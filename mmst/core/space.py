@@ -1,4 +1,4 @@
-"""Which subnets of a residual network can be sampled, and how one is drawn.
+"""Spaces of subnets of a residual network, and their sampling.
 
 Everything here is data: no function touches a model.
 """
@@ -71,7 +71,7 @@ class Subnet:
 
     @property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """Indices of the kept blocks, stage by stage."""
+        """Indices of the kept blocks in each stage."""
         return self.kept or tuple(tuple(range(depth)) for depth in self.depths)
 
     def __repr__(self) -> str:
@@ -136,7 +136,7 @@ class DepthSpace:
 
     @property
     def smallest(self) -> Subnet:
-        """The subnet with the fewest blocks; of several the one that keeps the first ones."""
+        """The subnet with the fewest blocks; among several, the one that keeps the first blocks."""
         depths = tuple(options[0] for options in self._options())
         return Subnet(depths, raw=self.rule == 'raw')
 

@@ -1,4 +1,4 @@
-"""Where the residual blocks of a backbone are.
+"""Residual stages of a backbone, and the registry of known backbones.
 
 A rule per backbone family maps a backbone to its stages. It is registered under a class or its
 dotted name, so that no task library is imported here; subclasses inherit their parent's rule. Those
@@ -63,7 +63,7 @@ Adapter = Callable[[nn.Module], Iterable[Iterable[Block]]]
 
 
 class Family(ABC):
-    """Where the stages of a family of backbones are.
+    """Stages of a family of backbones.
 
     Attributes:
         note: What a stage is, in a sentence for the table of the docs.
@@ -100,7 +100,7 @@ _checked: WeakSet[nn.Module] = WeakSet()
 def register_residual_stages(
     *classes: type | str, additive: bool = False
 ) -> Callable[[Adapter], Adapter]:
-    """Registers how to find the residual stages of a backbone class and of its subclasses.
+    """Registers a function that finds the residual stages of a backbone class and its subclasses.
 
     The decorated function receives the backbone and returns its stages in forward order, each an
     iterable of :class:`Block` in forward order. Every block but the first of a stage must keep the
@@ -128,17 +128,17 @@ def register_residual_stages(
 
 
 def register_families(families: Mapping[str, Family]) -> None:
-    """Registers what is known of backbone classes, by dotted name."""
+    """Registers families of backbone classes, by dotted name."""
     _families.update(families)
 
 
 def known_backbones() -> dict[str, Family]:
-    """Returns what is registered, by dotted class name."""
+    """Returns the registered families, by dotted class name."""
     return dict(_families)
 
 
 def is_known(cls: type) -> bool:
-    """Whether something is registered for a backbone class or a parent of it."""
+    """Whether a backbone class or a parent of it is registered."""
     name = _registered_name(cls)
     return name is not None and name in _families
 
@@ -194,7 +194,7 @@ def residual_stages(backbone: nn.Module) -> Stages:
 
 
 def has_shortcut(block: nn.Module) -> bool | None:
-    """Says whether an inverted residual block has a shortcut; None for any other module."""
+    """Returns whether an inverted residual block has a shortcut; None for any other module."""
     # Not getattr alone: torch takes a microsecond to find that a module has no such attribute.
     cls: type = type(block)
     names = _class_flags(cls).union(SHORTCUT_FLAGS.intersection(vars(block)))
@@ -213,13 +213,13 @@ def _class_flags(cls: Any) -> frozenset[str]:
 
 
 def _registered_name(cls: type) -> str | None:
-    """The nearest class in the line of parents that is registered or refused."""
+    """Nearest class among the parents that is registered or refused."""
     names = map(_dotted_name, cls.__mro__)
     return next((name for name in names if name in _families or name in REFUSALS), None)
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
-    """Finds the registered class of a backbone, and what is registered for it."""
+    """Finds the registered class of a backbone, and its family."""
     cls, name = _dotted_name(type(backbone)), _registered_name(type(backbone))
     if name in _families:
         return name, _families[name]
@@ -262,7 +262,7 @@ def _check_stages(backbone: nn.Module, stages: Stages) -> None:
 
 
 def _shape_change(block: nn.Module) -> str | None:
-    """Says by which of its attributes a block changes the shape of its input, if any does.
+    """Names the attribute by which a block changes the shape of its input, if any does.
 
     Blocks that say nothing about it are found out by :func:`~mmst.core.depth_cost`.
     """

@@ -1,4 +1,4 @@
-"""State of a model besides its parameters: what a subnet pass must not change.
+"""State of a model besides its parameters, which a subnet pass must not change.
 
 A forward in training mode may change buffers (statistics of norm layers, power iterations of
 spectral norm, counters of losses) and plain attributes of modules (thresholds, histories). They
@@ -61,7 +61,7 @@ def registered_state(module_class: type) -> tuple[str, ...]:
 
 @contextmanager
 def isolated_state(model: nn.Module, *, norm: bool = True) -> Iterator[None]:
-    """Lets a forward and backward of a model leave nothing behind but gradients.
+    """Restores all state of a model except gradients after a forward and backward.
 
     On exit, also by an exception, buffers and registered attributes are as before: the same
     objects with the same values. Buffers that were registered within the context are gone.
@@ -99,7 +99,7 @@ def _all_modules(model: nn.Module) -> list[nn.Module]:
 
 
 def _reset_buffers(module: nn.Module, names: tuple[str, ...]) -> None:
-    """Lets a module have buffers of these names, in this order; new ones have no value yet."""
+    """Gives a module buffers of these names, in this order; new ones have no value yet."""
     for name in set(module._buffers).difference(names):
         delattr(module, name)
     for name in names:
@@ -122,7 +122,7 @@ def _places(modules: list[nn.Module]) -> Iterator[Place]:
 
 
 def _resolve(owner: Any, path: str) -> Iterator[Place]:
-    """Where a dotted path leads to, in each of the objects where a part of it is a list of some."""
+    """Resolves a dotted path; a list on the way gives one result for each of its objects."""
     name, _, rest = path.partition('.')
     if not rest:
         yield owner, name

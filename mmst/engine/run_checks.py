@@ -1,4 +1,4 @@
-"""What must hold before a stimulated run starts."""
+"""Checks before a stimulated run starts."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def check_inputs(model_type: type, preprocessor: type) -> None:
         raise ValueError(
             f'model must be trained on one batch of images at a time, got {model_type.__name__}, '
             f'whose loss takes several ({taken}): semi-supervised, multi-view and multi-branch '
-            'training have no subnets. Train the network alone with them, and start this model '
-            'from its weights'
+            'models cannot train subnets. Train the network alone with subnets, and start this '
+            'model from its weights'
         )
 
 

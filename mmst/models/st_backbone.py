@@ -1,4 +1,4 @@
-"""A config entry that makes an upstream backbone trainable by subnets."""
+"""A config entry that gives an upstream backbone its space of subnets."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
 
 
 def argument_names(cls: type) -> set[str]:
-    """Names of what a class and its parents can be built with."""
+    """Names of the arguments of a class and its parents."""
     signatures = [
         inspect.signature(vars(c)['__init__']) for c in cls.__mro__ if '__init__' in vars(c)
     ]
@@ -98,7 +98,7 @@ def argument_names(cls: type) -> set[str]:
 
 
 def _passes_any_on(cls: type) -> bool:
-    """Whether a class takes any argument, for something that refuses unknown ones.
+    """Whether a class passes any argument on to something that refuses unknown ones.
 
     ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
     of ``TIMMBackbone`` go to ``timm.create_model``.
@@ -115,7 +115,7 @@ def _passes_any_on(cls: type) -> bool:
 
 
 def _check_arguments(cls: type, known: set[str], arguments: dict[str, Any]) -> None:
-    """Tells a misspelt argument of STBackbone from one of the wrapped class."""
+    """Distinguishes a misspelt argument of STBackbone from one of the wrapped class."""
     if _passes_any_on(cls):
         return
     for name in arguments:

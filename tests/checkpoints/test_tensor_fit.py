@@ -1,4 +1,4 @@
-"""What a model gets from a file."""
+"""Weights that a model gets from a file."""
 
 import math
 

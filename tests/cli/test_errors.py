@@ -1,4 +1,4 @@
-"""Which errors are one line is decided by when and where they were raised."""
+"""Errors as one line or as a traceback, by when and where they were raised."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Which files a test writes."""
+"""Files that a test writes."""
 
 import pytest
 from mmengine.config import Config

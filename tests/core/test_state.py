@@ -6,7 +6,7 @@ from torch import nn
 
 from mmst.core import isolated_state, register_state
 from mmst.core.state import registered_state
-from mmst.core.state_guard import record_state
+from mmst.core.state_guard import record_state, record_value
 
 
 class Assigner:
@@ -167,6 +167,17 @@ def test_buffers_that_are_taken_out_are_back_in_their_place():
         del model.first
         model.register_buffer('third', torch.ones(1))
     assert list(model.state_dict()) == ['first', 'second'] and model.first is before
+
+
+@pytest.mark.parametrize(
+    'value',
+    [torch.tensor(3).expand(1), torch.arange(6).reshape(2, 3).t(), torch.ones(2).bfloat16()],
+    ids=['expanded', 'transposed', 'bfloat16'],
+)
+def test_any_tensor_is_recorded_by_its_values(value):
+    assert record_value([value]) == record_value([value.clone()])
+    assert record_value([value]) != record_value([value + 1])
+    assert record_value([value]) != record_value([value[:0]])
 
 
 def test_registration_without_names_is_an_error():

@@ -98,7 +98,7 @@ def at(codec, size, sigma=None):
 def encoded(samples, codec):
     """Samples with what a codec encodes where a smaller image shows the keypoints.
 
-    Where that is, tests/tasks/test_pose_pixels.py finds out.
+    Where that is, tests/ground_truth/test_pose_pixels.py finds out.
     """
     encoder, results = KEYPOINT_CODECS.build(codec), copy.deepcopy(samples)
     ratios = np.divide(codec['input_size'], SIZE)
