@@ -22,6 +22,7 @@ SMALL = (96, 128)
 MSRA = {'type': 'MSRAHeatmap', 'input_size': SIZE, 'heatmap_size': (48, 64), 'sigma': 2.0}
 CODECS = {
     'simcc': {'type': 'SimCCLabel', 'input_size': SIZE, 'sigma': (4.9, 5.66), 'normalize': False},
+    'simcc-normalised': {'type': 'SimCCLabel', 'input_size': SIZE, 'sigma': 6},
     'one-hot': {
         'type': 'SimCCLabel',
         'input_size': SIZE,
