@@ -254,7 +254,7 @@ def _check_values(hook: ConfigDict, network: nn.Module, reasons: list[str]) -> N
     """Raises ValueError for what would be an error at the start of the run."""
     try:
         check_subnets(
-            cast(DepthSpace, network.depth_space), HOOKS.build(copy.deepcopy(hook)).inputs
+            cast(DepthSpace, network.depth_space), HOOKS.build(copy.deepcopy(hook)).input_rule
         )
     except ValueError as error:
         raise ValueError('; '.join([str(error), *reasons])) from error
