@@ -280,3 +280,15 @@ def test_sample_without_ground_truth_keeps_its_metainfo():
     assert small.data_samples[0].img_shape == torch.Size((32, 32))
     assert small.data_samples[0].pad_shape == (32, 32)
     assert small.data_samples[0].reduce_zero_label
+
+
+def test_smaller_images_in_a_canvas_are_crops_that_mmseg_pads(infos):
+    model, native_model = Model(size_divisor=32), Model(size=(128, 192))
+    main = pipeline_batch(model, infos, (10_000, 120))
+    native_model.data_preprocessor.size = tuple(main['inputs'].shape[-2:])
+    rule = RandomSmallerInput(0.5)
+    small = subnet_batch(model, **main, list_sizes=rule.smallest_sizes, keeps_canvas=True)
+    native = pipeline_batch(native_model, infos, (5_000, 60))
+    assert small.inputs.shape == main['inputs'].shape
+    assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
+    assert (small.data_samples[0].gt_sem_seg.data[:, 60:] == 254).all()
