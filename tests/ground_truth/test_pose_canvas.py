@@ -11,7 +11,7 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, TRANSFORMS
 from mmpose.models import PoseDataPreprocessor
 from mmpose.registry import KEYPOINT_CODECS
-from torch import nn
+from preprocessed import Preprocessed
 
 from mmst.engine.batch import subnet_batch
 
@@ -47,14 +47,8 @@ CODECS = {
 RTMPOSE = 'rtmpose/coco/rtmpose-s_8xb256-420e_coco-256x192.py'
 
 
-class Model(nn.Module):
-    """What the resize needs of a model: its preprocessor and its codec."""
-
-    def __init__(self, codec):
-        super().__init__()
-        self.data_preprocessor = PoseDataPreprocessor()
-        self.head = nn.Module()
-        self.head.decoder = KEYPOINT_CODECS.build(codec)
+def make_model(codec):
+    return Preprocessed(PoseDataPreprocessor(), KEYPOINT_CODECS.build(codec))
 
 
 def picture(folder, seed, size=SIZE):
@@ -116,7 +110,7 @@ def weights_of(samples):
 @pytest.mark.parametrize('codec', CODECS.values(), ids=CODECS)
 def test_a_smaller_image_is_what_the_pipeline_makes_of_such_a_picture(codec, tmp_path):
     infos = [picture(tmp_path, seed) for seed in range(3)]
-    model = Model(codec)
+    model = make_model(codec)
     main = packed(infos, codec, model.data_preprocessor)
     before = copy.deepcopy(main['data_samples'])
     native = packed([in_canvas(i, tmp_path) for i in infos], codec, model.data_preprocessor)
@@ -194,7 +188,7 @@ def test_heads_of_one_size_train_on_it(upstream, depths, tmp_path, train_on, los
 
 def test_a_codec_of_another_size_is_refused(tmp_path):
     codec = CODECS['simcc']
-    model = Model({**codec, 'input_size': SMALL})
+    model = make_model({**codec, 'input_size': SMALL})
     main = packed([picture(tmp_path, 0)], codec, model.data_preprocessor)
     with pytest.raises(ValueError, match=r'makes keypoint_x_labels of shape \(1, 17, 192\)'):
         half_in_canvas(model, main)
