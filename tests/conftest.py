@@ -17,16 +17,21 @@ def isolation():
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def mmdet_scope(isolation):
-    """Tests build mmdet's modules unless they say otherwise; those of tests/core build none."""
-    from mmdet.utils import register_all_modules
+    """mmdet's modules are built by their bare names."""
+    register_all_modules = pytest.importorskip('mmdet.utils').register_all_modules
     from mmengine.registry import DefaultScope
 
     register_all_modules(init_default_scope=False)
     DefaultScope.get_instance('mmst-tests', scope_name='mmdet')
     with DefaultScope.overwrite_default_scope('mmdet'):
         yield
+
+
+@pytest.fixture(autouse=True)
+def default_scope(mmdet_scope):
+    """Tests build mmdet's modules; folders whose subject is no library override this."""
 
 
 @pytest.fixture
@@ -68,58 +73,43 @@ def batch():
 @pytest.fixture
 def hook_config():
     """Settings of a StimulativeHook, to be varied."""
-    from small_detector import HOOK
+    from recorded_run import HOOK
 
     return lambda **changes: {**HOOK, **changes}
 
 
 @pytest.fixture
-def make_runner(tmp_path, mmdet_scope):
-    """Builds a Runner for a few iterations of the detector; ``hook=None`` trains plainly."""
-    from mmengine.runner import Runner
-    from small_detector import HOOK, Record, Samples, make_detector_config
+def build_runner(tmp_path):
+    """Builds a Runner for a few iterations; ``hook=None`` trains plainly."""
+    from recorded_run import recorded_runner
 
     made = 0
 
-    def make(hook=HOOK, *, model=None, max_iters=3, epochs=None, lr=0.01, samples=8, **settings):
+    def build(hook, **settings):
         nonlocal made
-        record = Record()
-        loop = (
-            {'type': 'EpochBasedTrainLoop', 'max_epochs': epochs}
-            if epochs
-            else {'type': 'IterBasedTrainLoop', 'max_iters': max_iters}
-        )
-        arguments = {
-            'model': model or make_detector_config(choices=(2, 2, 2, 2)),
+        place = {
             'work_dir': str(tmp_path / f'run{made}'),
-            'train_dataloader': {
-                'dataset': Samples(samples),
-                'batch_size': 2,
-                'num_workers': 0,
-                'sampler': {'type': 'DefaultSampler', 'shuffle': True},
-                'collate_fn': {'type': 'pseudo_collate'},
-            },
-            'train_cfg': loop,
-            'optim_wrapper': {
-                'type': 'OptimWrapper',
-                'optimizer': {'type': 'SGD', 'lr': lr, 'momentum': 0.9},
-            },
-            'default_hooks': {
-                'logger': {'type': 'LoggerHook', 'interval': 1},
-                'checkpoint': None,
-                **({'stimulative': hook} if hook else {}),
-            },
-            'custom_hooks': [record],
-            'log_processor': {'by_epoch': bool(epochs)},
-            'randomness': {'seed': 7},
-            'default_scope': 'mmdet',
             'experiment_name': f'{tmp_path.name}-{made}',
-            'log_level': 'ERROR',
         }
-        runner = Runner(**{**arguments, **settings})
-        runner.record = record
         made += 1
-        return runner
+        return recorded_runner(hook, **{**place, **settings})
+
+    return build
+
+
+@pytest.fixture
+def make_runner(build_runner, mmdet_scope):
+    """Builds a Runner of the detector, or of another model of mmdet."""
+    from recorded_run import HOOK, loader
+    from small_detector import Samples, make_detector_config
+
+    def make(hook=HOOK, *, model=None, samples=8, **settings):
+        detection = {
+            'model': model or make_detector_config(choices=(2, 2, 2, 2)),
+            'train_dataloader': loader(Samples(samples)),
+            'default_scope': 'mmdet',
+        }
+        return build_runner(hook, **{**detection, **settings})
 
     return make
 

@@ -57,9 +57,9 @@ def stimulate(cfg: Config, **options: Any) -> Config:
     :class:`mmst.StimulativeHook` is added. Subnets learn from the ground truth, those of a
     classifier with one label per image from the main network's logits
     (:class:`mmst.LogitSupervision` with ``mmst.KLDivLoss``, which leaves the classifier's own loss
-    as it is). Their inputs are smaller by :class:`mmst.RandomSmallerInput`, unless the backbone or
-    the head takes one size only, which is found out by building them. One line in the log says what
-    was chosen, and why.
+    as it is). Their inputs are smaller by :class:`mmst.RandomSmallerInput`. Where the backbone or
+    the head takes inputs of one size only, which is found out by building them, the images shrink
+    inside such an input (``canvas='keep'``). One line in the log says what was chosen, and why.
 
     What a config has already stays: of one that is stimulated only what ``options`` name changes.
     A second call changes nothing.
@@ -88,10 +88,10 @@ def stimulate(cfg: Config, **options: Any) -> Config:
     hook, reasons = _existing_hook(cfg), []
     if hook is None:
         head = _built_head(cfg)
-        divisor, reason = _size_divisor(cfg, task, head, backbone, network)
+        inputs, reason = _choose_inputs(cfg, task, head, backbone, network)
         hook = ConfigDict(type='mmst.StimulativeHook', num_subnets=1, weight=1.0)
         hook['supervision'] = _supervision('logits' if task.makes_logits(head) else 'ground_truth')
-        hook['inputs'] = None if divisor is None else _smaller_inputs(divisor)
+        hook['inputs'] = inputs
         reasons = [reason] if reason else []
     hook = _changed(hook, given)
     _check_values(hook, network, reasons)
@@ -167,15 +167,18 @@ def _built_head(cfg: Config) -> nn.Module | None:
     return build_module(cfg, head)
 
 
-def _size_divisor(
+def _choose_inputs(
     cfg: Config, task: Task, head: nn.Module | None, backbone: ConfigDict, network: nn.Module
-) -> tuple[int | None, str]:
-    """Of what smaller inputs are multiples, None if they keep their size; and the reason."""
-    reason = task.one_size_reason(head)
+) -> tuple[ConfigDict | None, str]:
+    """Chooses the rule of smaller inputs, None if images keep their size; and says the reason."""
+    reason = task.one_image_reason(head)
     if reason is None and _has_levels_of_heatmaps(cfg):
         reason = 'for heatmaps of several levels'
     if reason is not None:
-        return None, f'inputs keep their size {reason}'
+        return None, f'images keep their size {reason}'
+    reason = task.one_size_reason(head)
+    if reason is not None:
+        return _smaller_inputs(canvas='keep'), f'inputs keep their size {reason}'
     are_padded = library_of(cfg).scope != 'mmpretrain'
     divisor, problem = find_size_divisor(network, are_padded)
     if divisor is None and PAD_SMALL_MAP in argument_names(type(network)):
@@ -184,10 +187,11 @@ def _size_divisor(
         divisor, _ = find_size_divisor(_built(cfg, padding), are_padded)
         if divisor is not None:
             backbone[PAD_SMALL_MAP] = True
-            return divisor, f'{PAD_SMALL_MAP}=True for smaller inputs'
+            return _smaller_inputs(divisor), f'{PAD_SMALL_MAP}=True for smaller inputs'
     if divisor is None:
-        return None, f'inputs keep their size for {type(network).__name__}: {problem}'
-    return divisor, ''
+        reason = f'inputs keep their size for {type(network).__name__}: {problem}'
+        return _smaller_inputs(canvas='keep'), reason
+    return _smaller_inputs(divisor), ''
 
 
 def _has_levels_of_heatmaps(cfg: Config) -> bool:
@@ -211,9 +215,13 @@ def _supervision(name: str) -> ConfigDict:
     )
 
 
-def _smaller_inputs(divisor: int = 1) -> ConfigDict:
+def _smaller_inputs(divisor: int = 1, canvas: str = 'fit') -> ConfigDict:
     inputs = ConfigDict(type='mmst.RandomSmallerInput', min_ratio=MIN_RATIO)
-    return inputs if divisor == 1 else ConfigDict(inputs, size_divisor=divisor)
+    if divisor != 1:
+        inputs['size_divisor'] = divisor
+    if canvas != 'fit':
+        inputs['canvas'] = canvas
+    return inputs
 
 
 def _existing_hook(cfg: Config) -> ConfigDict | None:
@@ -275,6 +283,8 @@ def _say(where: str, network: nn.Module, hook: ConfigDict, reasons: list[str]) -
     space = cast(DepthSpace, network.depth_space)
     inputs = hook.get('inputs')
     ratio = inputs and f'{short_name(unbuilt_type(inputs))} of {inputs.get("min_ratio", MIN_RATIO)}'
+    if inputs and inputs.get('canvas') == 'keep':
+        ratio = f'{ratio} in a canvas of the old size'
     chosen = [
         f'{where} is {type(network).__name__} of {space.full} blocks',
         f'choices {space.choices}',

@@ -25,13 +25,14 @@ def sample_size(
     step: int,
     index: int = 0,
     size_divisor: int = 1,
+    max_ratio: float = 1.0,
 ) -> Size:
     """Draws the size of a subnet's input.
 
-    The shorter side is a uniform integer in ``[int(min_ratio * s), s]``, at least 1, s being that
-    of the main network's input; the aspect ratio is kept. The draw depends on nothing but the
-    arguments: a resumed run repeats it, and ranks whose batches differ in size draw the same ratio,
-    up to rounding.
+    The shorter side is a uniform integer in ``[int(min_ratio * s), int(max_ratio * s)]``, at least
+    1, s being that of the main network's input; the aspect ratio is kept. The draw depends on
+    nothing but the arguments: a resumed run repeats it, and ranks whose batches differ in size draw
+    the same ratio, up to rounding.
 
     An input without a multiple of ``size_divisor`` in that range keeps its size: the main network
     takes it, and it is no further size for which a kernel is chosen. :func:`smallest_size` tells
@@ -45,23 +46,27 @@ def sample_size(
         index: Which subnet of this iteration.
         size_divisor: The shorter side is a multiple of it, in pixels: a coarser lattice has fewer
             sizes, for which kernels are chosen and memory is cached.
+        max_ratio: Largest ratio of the sides, at least 1, for larger inputs than the main network's
+            (ST++ Table I).
 
     Raises:
-        ValueError: ``min_ratio`` or ``size_divisor`` is out of range.
+        ValueError: ``min_ratio``, ``size_divisor`` or ``max_ratio`` is out of range.
     """
-    sides = _shorter_sides(size_hw, min_ratio, size_divisor) or [min(size_hw)]
+    sides = _shorter_sides(size_hw, min_ratio, size_divisor, max_ratio) or [min(size_hw)]
     position = Draw(seed, step, index).generator('size').random()
     return scale_size(size_hw, sides[int(position * len(sides))] / min(size_hw))
 
 
-def smallest_size(size_hw: Size, min_ratio: float, size_divisor: int = 1) -> Size:
+def smallest_size(
+    size_hw: Size, min_ratio: float, size_divisor: int = 1, max_ratio: float = 1.0
+) -> Size:
     """Smallest size that :func:`sample_size` draws for inputs of a size, with the same arguments.
 
     Raises:
-        ValueError: ``min_ratio`` or ``size_divisor`` is out of range, the smallest size rounds to
-            nothing, or there is no multiple of ``size_divisor`` between it and the main network's.
+        ValueError: An argument is out of range, the smallest size rounds to nothing, or there is no
+            multiple of ``size_divisor`` between it and the largest.
     """
-    sides, shorter = _shorter_sides(size_hw, min_ratio, size_divisor), min(size_hw)
+    sides, shorter = _shorter_sides(size_hw, min_ratio, size_divisor, max_ratio), min(size_hw)
     smallest = int(min_ratio * shorter)
     if smallest < 1:
         raise ValueError(
@@ -70,10 +75,23 @@ def smallest_size(size_hw: Size, min_ratio: float, size_divisor: int = 1) -> Siz
         )
     if not sides:
         raise ValueError(
-            'size_divisor must have a multiple between the smallest and the full size, got '
-            f'{size_divisor} for shorter sides of {smallest} to {shorter}; make it smaller'
+            'size_divisor must have a multiple between the smallest and the largest size, got '
+            f'{size_divisor} for shorter sides of {smallest} to {_largest(shorter, max_ratio)}; '
+            'make it smaller'
         )
     return scale_size(size_hw, sides[0] / shorter)
+
+
+def largest_size(
+    size_hw: Size, min_ratio: float, size_divisor: int = 1, max_ratio: float = 1.0
+) -> Size:
+    """Largest size that :func:`sample_size` draws for inputs of a size, with the same arguments.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    sides = _shorter_sides(size_hw, min_ratio, size_divisor, max_ratio) or [min(size_hw)]
+    return scale_size(size_hw, sides[-1] / min(size_hw))
 
 
 def lies_on_lattice(size_hw: Size, size_divisor: int) -> bool:
@@ -81,12 +99,17 @@ def lies_on_lattice(size_hw: Size, size_divisor: int) -> bool:
     return min(size_hw) % size_divisor == 0
 
 
-def _shorter_sides(size_hw: Size, min_ratio: float, size_divisor: int) -> range:
-    """Multiples of the divisor between the smallest and the full shorter side; may be empty."""
+def _shorter_sides(size_hw: Size, min_ratio: float, size_divisor: int, max_ratio: float) -> range:
+    """Multiples of the divisor between the smallest and the largest shorter side; may be empty."""
     check_min_ratio(min_ratio)
+    check_max_ratio(max_ratio)
     check_size_divisor(size_divisor)
-    smallest = max(1, int(min_ratio * min(size_hw)))
-    return range(-(-smallest // size_divisor) * size_divisor, min(size_hw) + 1, size_divisor)
+    smallest, largest = max(1, int(min_ratio * min(size_hw))), _largest(min(size_hw), max_ratio)
+    return range(-(-smallest // size_divisor) * size_divisor, largest + 1, size_divisor)
+
+
+def _largest(shorter: int, max_ratio: float) -> int:
+    return int(round(max_ratio * shorter, 6))  # 1.15 * 200 is a little less than 230
 
 
 def check_min_ratio(min_ratio: float) -> None:
@@ -95,6 +118,15 @@ def check_min_ratio(min_ratio: float) -> None:
         raise ValueError(
             f'min_ratio must be in (0, 1], got {min_ratio!r}; 0.43 is the best setting of the '
             'paper, 1 leaves the inputs as they are'
+        )
+
+
+def check_max_ratio(max_ratio: float) -> None:
+    """Raises ValueError unless ``max_ratio`` is a finite number of at least 1."""
+    if not (isinstance(max_ratio, (int, float)) and 1 <= max_ratio < float('inf')):
+        raise ValueError(
+            f'max_ratio must be a finite number of at least 1, got {max_ratio!r}; 1 makes no input '
+            "larger than the main network's"
         )
 
 

@@ -62,7 +62,7 @@ def check_run(
 def check_subnets(space: DepthSpace, inputs: RandomSmallerInput | None) -> None:
     """Raises ValueError if subnets could only repeat the main pass."""
     repeats = space.size == 1 and space.rule != 'raw'
-    if repeats and (inputs is None or not inputs.changes_size):
+    if repeats and (inputs is None or not inputs.changes_images):
         raise ValueError(
             f'choices must leave a subnet besides the full network when inputs are not made '
             f'smaller, got choices={space.choices}: a subnet pass would only repeat the main pass. '

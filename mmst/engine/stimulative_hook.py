@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from mmst.core import DepthSpace, Draw
 
-from .batch import subnet_batch
+from .batch import check_batch
 from .failures import LossCheck
 from .labels import SUBNETS, labelled
 from .main_forward import MainCall, MainForward
@@ -166,8 +166,7 @@ class StimulativeHook(StimulativeSettings, Hook):
     def _on_forward(self, step: int, weight: float, main: MainCall) -> None:
         if self.input_rule is not None and not self._batch_is_checked:
             # What cannot be resized is an error now, in the first iteration.
-            smallest = self.input_rule.smallest_sizes
-            subnet_batch(self._model, main.inputs, main.data_samples, smallest)
+            check_batch(self._model, main.inputs, main.data_samples, self.input_rule)
             self._batch_is_checked = True
         if weight > 0:
             with labelled(SUBNETS):

@@ -41,6 +41,10 @@ class ClassificationTask(Task):
         divisor = self.pad_divisor(model)
         return divisor, divisor
 
+    def is_placeless(self, data_samples: Sequence[DataSample]) -> bool:
+        """See :meth:`Task.is_placeless`."""
+        return _are_shared(data_samples)
+
     def copy_samples(self, data_samples: Sequence[DataSample]) -> Sequence[DataSample]:
         """See :meth:`Task.copy_samples`."""
         return data_samples if _are_shared(data_samples) else super().copy_samples(data_samples)

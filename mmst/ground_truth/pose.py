@@ -18,7 +18,15 @@ from torch import Tensor
 from mmst.core.label_map import check_map_size
 from mmst.core.resize import resize_padded_batch
 
-from .pose_codecs import check_takes_smaller_inputs, head_codec, may_make, one_size_reason
+from .pose_canvas import encode_in_canvas
+from .pose_codecs import (
+    BINS,
+    check_takes_smaller_images,
+    head_codec,
+    may_make,
+    one_image_reason,
+    one_size_reason,
+)
 from .pose_heatmaps import encode_heatmaps, resized_heatmap_size
 from .task import (
     ImageResize,
@@ -53,12 +61,17 @@ class PoseTask(Task):
         """See :meth:`Task.one_size_reason`."""
         return one_size_reason(head)
 
+    def one_image_reason(self, head: object) -> str | None:
+        """See :meth:`Task.one_image_reason`."""
+        return one_image_reason(head)
+
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
         """See :meth:`Task.resize_metainfo`. ``img_shape`` stays that of the original image."""
         result = super().resize_metainfo(metainfo, resize)
         if 'input_size' in metainfo:
             result.pop('img_shape', None)
-            result['input_size'] = resize.to_hw[::-1]
+            image_hw = resize.from_hw if resize.keeps_canvas else resize.to_hw
+            result['input_size'] = image_hw[::-1]
         return result
 
     def resize_samples(
@@ -69,21 +82,26 @@ class PoseTask(Task):
     ) -> Sequence[PoseDataSample]:
         """See :meth:`Task.resize_samples`. Heatmaps are encoded again, by the head's codec.
 
-        A head whose codec makes no heatmaps reads none: they are left out.
+        In a canvas of the old size, bins and all else that the codec makes are encoded as well. A
+        head whose codec makes no heatmaps reads none: they are left out.
 
         Raises:
             ValueError: Head or codec need inputs of one size, transformed keypoints are not packed,
                 the codec cannot be resized, or the new heatmaps would have a fraction of a pixel.
         """
         first, codec = data_samples[0], head_codec(model)
-        check_takes_smaller_inputs(model, first, resizes[0])
+        check_takes_smaller_images(model, first, resizes[0])
         results = super().resize_samples(model, data_samples, resizes)
-        if 'heatmaps' in first.get('gt_fields', ()):
-            if may_make(codec, 'heatmaps'):
-                encode_heatmaps(codec, first, results, resizes[0])
-            else:
-                for result in results:
-                    del result.gt_fields.heatmaps
+        has_heatmaps = 'heatmaps' in first.get('gt_fields', ())
+        has_bins = BINS in first.get('gt_instance_labels', ()) and may_make(codec, BINS)
+        makes_heatmaps = has_heatmaps and may_make(codec, 'heatmaps')
+        if resizes[0].keeps_canvas and (has_bins or makes_heatmaps):
+            encode_in_canvas(codec, results)
+        elif makes_heatmaps:
+            encode_heatmaps(codec, first, results, resizes[0])
+        if has_heatmaps and not makes_heatmaps:
+            for result in results:
+                del result.gt_fields.heatmaps
         return results
 
 
@@ -152,7 +170,8 @@ def resize_keypoint_labels(labels: Tensor, resize: ImageResize) -> Tensor:
 def copy_labels(labels: Tensor, resize: ImageResize) -> Tensor:
     """Copies classes (n,), weights of keypoints (n, K) or bins (n, K, number of bins).
 
-    Heads that read bins need inputs of one size, and are refused.
+    Heads that read bins need inputs of one size. In a canvas of that size their codec encodes the
+    bins again.
     """
     return labels.clone()
 

@@ -6,6 +6,8 @@ and by the head's codec, never by the labels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mmengine.model import BaseModel
 from mmpose import codecs
 from mmpose.codecs.base import BaseKeypointCodec
@@ -13,9 +15,15 @@ from mmpose.models import heads
 from mmpose.structures import PoseDataSample
 
 from .pose_heatmaps import can_encode
-from .task import ImageResize
+from .task import FULL_SIZE, KEEP_CANVAS, ImageResize
 
-__all__ = ['check_takes_smaller_inputs', 'head_codec', 'may_make', 'one_size_reason']
+__all__ = [
+    'check_takes_smaller_images',
+    'head_codec',
+    'may_make',
+    'one_image_reason',
+    'one_size_reason',
+]
 
 _ONE_SIZE = {
     'its layers fit the feature map of one input size': (
@@ -33,6 +41,10 @@ _ONE_SIZE = {
     'its heatmaps are blurred by kernels of whole pixels, which do not shrink with the input': (
         codecs.MegviiHeatmap,
     ),
+}
+"""Heads and codecs that need inputs of one size, by the reason."""
+
+_ONE_IMAGE = {
     'its maps describe groups of keypoints, which mmst does not encode': (
         codecs.AssociativeEmbedding,
         codecs.DecoupledHeatmap,
@@ -46,7 +58,7 @@ _ONE_SIZE = {
         codecs.VideoPoseLifting,
     ),
 }
-"""Heads and codecs that need inputs of one size, by the reason."""
+"""Codecs whose labels cannot follow an image that changes its size, by the reason."""
 
 BINS = 'keypoint_x_labels'
 """What a head of the SimCC family reads."""
@@ -66,30 +78,38 @@ def may_make(codec: BaseKeypointCodec | None, name: str) -> bool:
 
 def one_size_reason(head: object) -> str | None:
     """Says why a head, or its codec, needs inputs of one size; None if it does not."""
-    head = _pose_head(head)
-    codec = getattr(head, 'decoder', None)
-    parts = [head, None if can_encode(codec) else codec]
-    for reason, classes in _ONE_SIZE.items():
-        for part in parts:
-            if isinstance(part, classes):
-                return f'for {type(part).__name__}: {reason}'
-    return None
+    return _find_reason(head, {**_ONE_SIZE, **_ONE_IMAGE})
 
 
-def check_takes_smaller_inputs(
+def one_image_reason(head: object) -> str | None:
+    """Says why a head needs images of one size, even within inputs of one; None if it does not."""
+    return _find_reason(head, _ONE_IMAGE)
+
+
+def check_takes_smaller_images(
     model: BaseModel, sample: PoseDataSample, resize: ImageResize
 ) -> None:
-    """Raises ValueError if the head of a model or its codec needs inputs of one size."""
-    codec = head_codec(model)
-    reason = one_size_reason(getattr(model, 'head', None))
+    """Raises ValueError if the head of a model or its codec does not take smaller images.
+
+    Smaller ones in a canvas of the old size are taken by more heads than smaller inputs.
+    """
+    codec, head = head_codec(model), getattr(model, 'head', None)
+    fixed = one_image_reason(head)
+    if fixed is not None:
+        raise _error('images', fixed, resize, FULL_SIZE)
+    if resize.keeps_canvas:
+        return
+    reason = one_size_reason(head)
     if reason is not None:
-        raise _error(reason, resize)
+        raise _error('inputs', reason, resize, KEEP_CANVAS)
     if BINS in sample.get('gt_instance_labels', ()) and may_make(codec, BINS):
         raise _error(
+            'inputs',
             f'for a head that may read gt_instance_labels.{BINS}: its codec is '
             f'{type(codec).__name__}. If it reads other labels, set model.head.decoder to their '
             'codec',
             resize,
+            KEEP_CANVAS,
         )
 
 
@@ -97,8 +117,19 @@ def _pose_head(head: object) -> object:
     return getattr(head, 'pose_head', head)  # inside one that also predicts visibility
 
 
-def _error(reason: str, resize: ImageResize) -> ValueError:
+def _find_reason(head: object, table: Mapping[str, tuple[type, ...]]) -> str | None:
+    head = _pose_head(head)
+    codec = getattr(head, 'decoder', None)
+    parts = [head, None if can_encode(codec) else codec]
+    for reason, classes in table.items():
+        for part in parts:
+            if isinstance(part, classes):
+                return f'for {type(part).__name__}: {reason}'
+    return None
+
+
+def _error(what: str, reason: str, resize: ImageResize, remedy: str) -> ValueError:
     return ValueError(
-        f'inputs must keep their size {reason}. Got {resize.to_hw} instead of {resize.from_hw}; '
-        'train subnets at full size (inputs=None)'
+        f'{what} must keep their size {reason}. Got {resize.to_hw} instead of {resize.from_hw}; '
+        f'{remedy}'
     )

@@ -23,7 +23,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from .task import ImageResize
+from .task import KEEP_CANVAS, ImageResize
 
 __all__ = [
     'can_encode',
@@ -33,6 +33,7 @@ __all__ = [
     'gaussian_maps',
     'register_heatmap_codec',
     'resized_heatmap_size',
+    'transformed_keypoints',
 ]
 
 Size = tuple[int, int]
@@ -101,7 +102,7 @@ def encode_heatmaps(
     """
     encoder = _find_encoder(codec, data_sample, resize)
     device = results[0].gt_fields.heatmaps.device
-    keypoints = _stack([_transformed_keypoints(sample) for sample in results], device)
+    keypoints = _stack([transformed_keypoints(sample) for sample in results], device)
     visible = _stack([sample.gt_instances.keypoints_visible for sample in results], device)
     heatmaps, is_seen = encoder(codec, keypoints, resize, results[0].gt_fields.shape)
     # As in mmpose's codecs: an unlabelled keypoint has no heatmap but keeps the weight it has.
@@ -133,7 +134,7 @@ def encode_udp(
     if codec.heatmap_type != 'gaussian':
         raise ValueError(
             "codec.heatmap_type must be 'gaussian' for smaller inputs, got "
-            f'{codec.heatmap_type!r}; train subnets at full size (inputs=None)'
+            f'{codec.heatmap_type!r}; {KEEP_CANVAS}'
         )
     sizes = zip(map_hw[::-1], resize.padded_hw[::-1], strict=True)
     centres = keypoints * keypoints.new_tensor([(new - 1) / (old - 1) for new, old in sizes])
@@ -197,7 +198,7 @@ def _find_encoder(
             f'model.head.decoder must be a codec of heatmaps that can be resized ({known}), got '
             f'{type(codec).__name__}; set it to the codec that GenerateTarget encodes with, '
             'register the codec with @mmst.ground_truth.pose_heatmaps.register_heatmap_codec, or '
-            'train subnets at full size (inputs=None)'
+            f'{KEEP_CANVAS}'
         )
     sizes = (tuple(codec.input_size), tuple(codec.heatmap_size))
     expected = (resize.from_hw[::-1], sample.gt_fields.shape[::-1])
@@ -209,12 +210,16 @@ def _find_encoder(
     return encoder
 
 
-def _transformed_keypoints(sample: PoseDataSample) -> np.ndarray:
-    """Keypoints of shape (1, K, 2) in pixels of the network's input."""
+def transformed_keypoints(sample: PoseDataSample) -> np.ndarray:
+    """Returns the keypoints of a sample, of shape (n, K, 2), in pixels of the network's input.
+
+    Raises:
+        ValueError: They are not packed.
+    """
     if 'transformed_keypoints' not in sample.gt_instances:
         raise ValueError(
-            "gt_instances must have 'transformed_keypoints', from which the heatmaps of smaller "
-            f"inputs are encoded, got {sorted(sample.gt_instances.keys())}; set dict(type='"
+            "gt_instances must have 'transformed_keypoints', from which the labels of smaller "
+            f"images are encoded, got {sorted(sample.gt_instances.keys())}; set dict(type='"
             "PackPoseInputs', pack_transformed=True) in the training pipeline"
         )
     return sample.gt_instances.transformed_keypoints

@@ -44,6 +44,14 @@ LARGEST_STRIDE = 32
 """Pixels of the input between two cells of the last feature map, for most networks."""
 
 
+FULL_SIZE = 'train subnets at full size (inputs=None)'
+KEEP_CANVAS = (
+    "set inputs=dict(type='mmst.RandomSmallerInput', canvas='keep'), which pads smaller images to "
+    'the old size, or train subnets at full size (inputs=None)'
+)
+"""Remedies where a subnet cannot have smaller inputs."""
+
+
 @dataclass(frozen=True)
 class ImageResize:
     """The resize of one image of a batch. Sizes are (height, width) in pixels.
@@ -55,6 +63,7 @@ class ImageResize:
         padded_hw: New size of the batch, with padding.
         divisor_hw: What padded sides differ from the main network's by multiples of.
         preprocessor: The model's data preprocessor, for the settings of its padding.
+        keeps_canvas: Whether the batch keeps the main network's size, whatever its images have.
     """
 
     from_hw: Size
@@ -63,6 +72,7 @@ class ImageResize:
     padded_hw: Size
     divisor_hw: Size
     preprocessor: BaseDataPreprocessor
+    keeps_canvas: bool = False
 
     @functools.cached_property
     def padded_alone_hw(self) -> Size:
@@ -187,6 +197,14 @@ class Task:
     def one_size_reason(self, head: object) -> str | None:
         """Says why a head needs inputs of one size; None if it takes any, as far as is known."""
         return None
+
+    def one_image_reason(self, head: object) -> str | None:
+        """Says why a head needs images of one size, even where its inputs have one; None if not."""
+        return None
+
+    def is_placeless(self, data_samples: Sequence[BaseDataElement]) -> bool:
+        """Whether ground truth is about whole images, so that it fits any transform of them."""
+        return False
 
     def makes_logits(self, head: object) -> bool:
         """Whether the output of a head are logits of one label per image."""

@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 
 import pytest
+from pictures import drawn_cycle_colors
 
 from mmst.benchmark import Arm, Effect, Grid, load_grid, plot_results, read_results, replace_results
 from mmst.benchmark.results import difference
@@ -115,9 +116,13 @@ def test_a_damaged_result_is_named(folder):
 
 
 def test_the_picture_is_drawn_with_and_without_results(folder, tmp_path):
-    for results in (read_results(GRID, folder), read_results(GRID, tmp_path / 'none')):
-        plot_results(GRID, results, tmp_path / 'plot.png')
-        assert (tmp_path / 'plot.png').stat().st_size > 1000
+    results = read_results(GRID, folder)
+    drawn = {f'C{i}' for i, arm in enumerate(GRID.arms) if results[arm.name].metric}
+    assert drawn
+    plot_results(GRID, results, tmp_path / 'plot.png')
+    assert drawn_cycle_colors(tmp_path / 'plot.png') == drawn
+    plot_results(GRID, read_results(GRID, tmp_path / 'none'), tmp_path / 'empty.png')
+    assert drawn_cycle_colors(tmp_path / 'empty.png') == set()
 
 
 def test_the_page_holds_the_committed_results():

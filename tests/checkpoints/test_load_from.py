@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from classifier_config import classifier_config
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
@@ -15,14 +16,7 @@ BACKBONE = {'type': 'ResNet', 'depth': 18, 'base_channels': 8, 'stem_channels': 
 
 
 def config(classes=7, scope='mmpretrain', **backbone):
-    head = {'type': 'LinearClsHead', 'num_classes': classes, 'in_channels': 64}
-    model = {
-        'type': 'ImageClassifier',
-        'backbone': {**BACKBONE, **backbone},
-        'neck': {'type': 'GlobalAveragePooling'},
-        'head': head,
-    }
-    return Config({'default_scope': scope, 'model': model})
+    return classifier_config({**BACKBONE, **backbone}, classes=classes, scope=scope)
 
 
 def save(cfg, file, **meta):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from classifier_config import classifier_config
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
@@ -13,16 +14,9 @@ BACKBONE = {'type': 'ResNet', 'depth': 18, 'base_channels': 8, 'stem_channels': 
 
 
 def config(file, scope='mmpretrain', whole=False, **backbone):
-    head = {'type': 'LinearClsHead', 'num_classes': 7, 'in_channels': 64}
     init_cfg = {'type': 'Pretrained', 'checkpoint': str(file)}
-    model = {
-        'type': 'ImageClassifier',
-        'backbone': {**BACKBONE, 'init_cfg': None if whole else init_cfg, **backbone},
-        'neck': {'type': 'GlobalAveragePooling'},
-        'head': head,
-        **({'init_cfg': init_cfg} if whole else {}),
-    }
-    return Config({'default_scope': scope, 'model': model})
+    own = {**BACKBONE, 'init_cfg': None if whole else init_cfg, **backbone}
+    return classifier_config(own, scope=scope, **({'init_cfg': init_cfg} if whole else {}))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.config import Config
+from classifier_config import classifier_config
 from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint as load_into
@@ -17,10 +17,7 @@ BACKBONE = {'type': 'ResNet', 'depth': 50}
 
 
 def config(scope='mmpretrain', kind='ImageClassifier', classes=7, **backbone):
-    head = {'type': 'LinearClsHead', 'num_classes': classes, 'in_channels': 2048}
-    model = {'type': kind, 'backbone': {**BACKBONE, **backbone}, 'head': head}
-    model['neck'] = {'type': 'GlobalAveragePooling'}
-    return Config({'default_scope': scope, 'model': model})
+    return classifier_config({**BACKBONE, **backbone}, 2048, classes, scope, kind)
 
 
 @pytest.fixture(scope='module')

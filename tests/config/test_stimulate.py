@@ -17,6 +17,7 @@ from mmst.core import DepthSpace
 
 ROOT = Path(__file__).parents[2]
 SMALLER = {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.43}
+CANVAS = {**SMALLER, 'canvas': 'keep'}
 GROUND_TRUTH = {'type': 'mmst.GroundTruthSupervision'}
 LOGITS = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLDivLoss'}}
 
@@ -87,9 +88,9 @@ def test_the_plain_config_becomes_the_stimulated_one(ours, base):
             {**SMALLER, 'size_divisor': 4},
             {'pad_small_map': True},
         ),
-        # One size only: a backbone, heads and codecs, labels of several levels.
-        ('mmpretrain::mlp_mixer/mlp-mixer-base-p16_64xb64_in1k.py', LOGITS, None, {}),
-        (RTMPOSE, GROUND_TRUTH, None, {}),
+        # One size only: a backbone; heads and codecs; labels of several levels, which fit no other.
+        ('mmpretrain::mlp_mixer/mlp-mixer-base-p16_64xb64_in1k.py', LOGITS, CANVAS, {}),
+        (RTMPOSE, GROUND_TRUTH, CANVAS, {}),
         (POSE.replace('td-hm_res50', 'td-hm_mspn50').replace('64-', '32-'), GROUND_TRUTH, None, {}),
         # Several labels per image have no softmax to learn from.
         ('mmpretrain::csra/resnet101-csra_1xb16_voc07-448px.py', GROUND_TRUTH, SMALLER, {}),
@@ -209,8 +210,9 @@ SOFT_TEACHER = 'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_
         (CLASSIFIER, {'inputs': None, 'min_ratio': 0.5}, ValueError, 'not be None with min_ratio'),
         (CLASSIFIER, {'supervision': 'labels'}, ValueError, "'ground_truth', 'logits' or a config"),
         (SOFT_TEACHER, {}, ValueError, 'got SoftTeacher, whose loss takes several'),
-        # CSPNeXt-tiny has one block per stage, and SimCC takes one size: nothing is left.
-        (RTMPOSE.replace('rtmpose-m', 'rtmpose-t'), {}, ValueError, 'repeat the main pass.*RTMCC'),
+        # CSPNeXt-tiny has one block per stage: without smaller images nothing is left.
+        (RTMPOSE.replace('-m', '-t'), {'inputs': None}, ValueError, 'repeat the main pass.*RTMCC'),
+        (RTMPOSE, {'canvas': 'fill'}, ValueError, r"one of \('fit', 'keep'\), got 'fill'"),
         ('mmpretrain::vgg/vgg16_8xb32_in1k.py', {}, TypeError, 'it has no residual blocks'),
     ],
 )
@@ -229,5 +231,5 @@ def test_one_line_says_what_was_chosen_and_why(upstream, monkeypatch):
     edit.stimulate(upstream(RTMPOSE), num_subnets=2)
     (line,) = lines
     assert 'model.backbone is CSPNeXt of (2, 4, 4) blocks; choices (1, 2, 2)' in line
-    assert 'inputs of full size; supervision GroundTruthSupervision' in line
+    assert 'RandomSmallerInput of 0.43 in a canvas of the old size; supervision Gro' in line
     assert 'for RTMCCHead: its layers fit the feature map of one input size' in line

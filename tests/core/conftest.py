@@ -4,7 +4,7 @@ from toy_resnet import ResNet, randomize_norm
 
 
 @pytest.fixture
-def mmdet_scope():
+def default_scope():
     """None: here torch is the only library."""
 
 

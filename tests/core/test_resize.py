@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmst.core import resize_batch, resize_padded_batch, sample_size, scale_size
-from mmst.core.resize import lies_on_lattice, smallest_size
+from mmst.core.resize import largest_size, lies_on_lattice, smallest_size
 
 
 def test_shorter_side_is_a_uniform_integer_between_the_bounds():
@@ -122,3 +122,18 @@ def test_input_without_a_multiple_keeps_its_size():
     drawn = {sample_size((50, 70), 0.5, seed=0, step=s, size_divisor=16) for s in range(50)}
     assert drawn == {(32, 45), (48, 67)}
     assert all(lies_on_lattice(size, 16) for size in drawn)
+
+
+def test_larger_sizes_are_drawn_up_to_the_largest():
+    bounds = {'min_ratio': 1.0, 'max_ratio': 1.15}
+    sides = [min(sample_size((200, 300), **bounds, seed=0, step=step)) for step in range(2000)]
+    assert (min(sides), max(sides), len(set(sides))) == (200, 230, 31)
+    assert smallest_size((200, 300), **bounds) == (200, 300)
+    assert largest_size((200, 300), **bounds) == (230, 345)
+    assert largest_size((200, 300), size_divisor=32, **bounds) == (224, 336)
+    assert largest_size((200, 300), 0.43) == (200, 300)
+    for ratio in (0.9, float('inf'), float('nan'), '2'):
+        with pytest.raises(
+            ValueError, match='max_ratio must be a finite number of at least 1, got'
+        ):
+            sample_size((10, 10), 0.5, max_ratio=ratio, seed=0, step=0)

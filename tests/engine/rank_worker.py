@@ -1,33 +1,20 @@
 """One process of a distributed run, or the same run alone; started by test_two_ranks.py."""
 
-import importlib.util
 import os
-from pathlib import Path
 
 import torch
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
+from recorded_run import HOOK, Record, loader
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+from toy_classifier import Images
 
 from mmst.cli.launch import set_launcher
 from mmst.engine.registry import SUPERVISIONS
 from mmst.engine.supervision import GroundTruthSupervision
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(f'rank_{path.parent.name}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-shared = load(Path(__file__).parents[1] / 'conftest.py')
-toys = load(Path(__file__).with_name('conftest.py'))
-register_all_modules(init_default_scope=False)
 
 
 @MODELS.register_module()
@@ -59,7 +46,9 @@ class CpuSyncBN(_BatchNorm):
 
 def detector(settings):
     """Its samplers take all there is: what they would draw in a subnet pass depends on the rank."""
-    model = shared.make_detector_config(
+    from small_detector import make_detector_config
+
+    model = make_detector_config(
         choices=(2, 2, 2, 2), norm_eval=settings['norm_eval'], with_cp=settings['with_cp']
     )
     model.train_cfg.rpn.sampler.num = model.train_cfg.rcnn.sampler.num = 100_000
@@ -75,7 +64,7 @@ def classifier(settings):
     }
 
 
-class ChosenImages(toys.Images):
+class ChosenImages(Images):
     def __init__(self, indices):
         super().__init__(len(indices))
         self.indices = indices
@@ -88,7 +77,9 @@ def dataset(settings):
     if settings['model'] == 'classifier':
         data = ChosenImages(settings['indices'])
     else:
-        data = shared.Samples()
+        from small_detector import Samples
+
+        data = Samples()
         data.samples = [data.samples[index] for index in settings['indices']]
     return data
 
@@ -101,17 +92,11 @@ def train(out, rank, ranks, settings):
     if distributed:
         store = f'file://{out.parent}/{settings["name"]}-store'
         torch.distributed.init_process_group('gloo', store, rank=rank, world_size=ranks)
-    record = shared.Record()
+    record = Record()
     runner = Runner(
         model=globals()[settings['model']](settings),
         work_dir=str(out.parent / f'{out.stem}-work'),
-        train_dataloader={
-            'dataset': dataset(settings),
-            'batch_size': settings['batch_size'],
-            'num_workers': 0,
-            'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-            'collate_fn': {'type': 'pseudo_collate'},
-        },
+        train_dataloader=loader(dataset(settings), settings['batch_size'], shuffle=False),
         train_cfg={'type': 'IterBasedTrainLoop', 'max_iters': settings['max_iters']},
         optim_wrapper={
             'type': 'OptimWrapper',
@@ -121,13 +106,13 @@ def train(out, rank, ranks, settings):
         default_hooks={
             'checkpoint': None,
             'logger': None,
-            **({'stimulative': {**shared.HOOK, **settings['hook']}} if settings['hook'] else {}),
+            **({'stimulative': {**HOOK, **settings['hook']}} if settings['hook'] else {}),
         },
         launcher='pytorch' if distributed else 'none',
         cfg=distributed_config(settings, rank) if distributed else {},
         custom_hooks=[record],
         randomness={'seed': 7, 'diff_rank_seed': settings['diff_rank_seed']},
-        default_scope='mmdet',
+        default_scope='mmengine' if settings['model'] == 'classifier' else 'mmdet',
         log_level='ERROR',
         experiment_name=out.stem,
     )

@@ -62,9 +62,9 @@ def test_sizes_lie_on_the_lattice(make_classifier_runner, hook_config):
 
 
 @pytest.mark.parametrize('fraction', [0, -0.5, 1.5, '1', None])
-def test_fraction_out_of_range_is_refused(make_runner, hook_config, fraction):
+def test_fraction_out_of_range_is_refused(make_classifier_runner, hook_config, fraction):
     with pytest.raises(ValueError, match=r'batch_fraction must be in \(0, 1\], got'):
-        make_runner(hook_config(batch_fraction=fraction))
+        make_classifier_runner(hook_config(batch_fraction=fraction))
 
 
 @pytest.mark.parametrize('divisor', [0, -32, 1.5, True, None])

@@ -4,6 +4,7 @@ The search is deterministic; MMST_FUZZ_FACTOR=10 makes it ten times as long.
 """
 
 import copy
+import importlib
 import math
 import os
 import random
@@ -16,9 +17,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, event, given, settings
 from hypothesis import strategies as st
-from mmdet.models import DetDataPreprocessor
-from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import HorizontalBoxes, get_box_tensor
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
@@ -36,6 +34,12 @@ from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.subnet_pass import SubnetPass, SubnetTrainer
 from mmst.engine.supervision import GroundTruthSupervision
+
+pytest.importorskip('mmdet', reason='the batches are detections')
+DetDataPreprocessor = importlib.import_module('mmdet.models').DetDataPreprocessor
+DetDataSample = importlib.import_module('mmdet.structures').DetDataSample
+boxes_of_mmdet = importlib.import_module('mmdet.structures.bbox')
+pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
 FACTOR = int(os.environ.get('MMST_FUZZ_FACTOR', '1'))
 SEED = 7  # of make_runner
@@ -138,15 +142,19 @@ def assert_same_ground_truth(samples, others):
         for name in sample.keys():  # noqa: SIM118 - not a dict
             for field in ('bboxes', 'labels'):
                 ours, theirs = sample.get(name)[field], other.get(name)[field]
-                assert torch.equal(get_box_tensor(ours), get_box_tensor(theirs)), (name, field)
+                assert torch.equal(
+                    boxes_of_mmdet.get_box_tensor(ours), boxes_of_mmdet.get_box_tensor(theirs)
+                ), (name, field)
 
 
 def assert_boxes_follow(instances, main, from_hw, to_hw, keep_one):
     """Boxes are scaled, in their order; those of less than one pixel are gone, or all but one."""
     factor = torch.tensor([to_hw[1] / from_hw[1], to_hw[0] / from_hw[0]] * 2)
-    scaled = get_box_tensor(main.bboxes) * factor
+    scaled = boxes_of_mmdet.get_box_tensor(main.bboxes) * factor
     extent = (scaled[:, 2:] - scaled[:, :2]).amin(dim=-1)
-    kept = dict(zip(instances.labels.tolist(), get_box_tensor(instances.bboxes), strict=True))
+    kept = dict(
+        zip(instances.labels.tolist(), boxes_of_mmdet.get_box_tensor(instances.bboxes), strict=True)
+    )
     assert list(kept) == sorted(kept)
     frame = torch.tensor([to_hw[1], to_hw[0]] * 2) + 1e-3
     lone = extent.argmax().item() if keep_one and len(extent) and extent.max() < 1 else None
@@ -157,7 +165,9 @@ def assert_boxes_follow(instances, main, from_hw, to_hw, keep_one):
             assert (label in kept) == (side > 1)
         if label in kept:
             torch.testing.assert_close(kept[label], box)
-            if (get_box_tensor(main.bboxes)[label] >= 0).all() and (box <= frame).all():
+            if (boxes_of_mmdet.get_box_tensor(main.bboxes)[label] >= 0).all() and (
+                box <= frame
+            ).all():
                 assert (kept[label] >= 0).all() and (kept[label] <= frame).all()
 
 
@@ -238,7 +248,7 @@ def test_batch_of_a_subnet_is_the_main_batch_at_another_size(
     model = Preprocessing(divisor=divisor, pad_value=pad_value, boxtype2tensor=as_tensor)
     if not as_tensor:
         for ground_truth in (one['data_samples'].gt_instances for one in raw):
-            ground_truth.bboxes = HorizontalBoxes(ground_truth.bboxes)
+            ground_truth.bboxes = boxes_of_mmdet.HorizontalBoxes(ground_truth.bboxes)
     data = model.data_preprocessor(pseudo_collate(raw), training=True)
     inputs, samples = data['inputs'].clone(), copy.deepcopy(data['data_samples'])
     places = sample_images(len(raw), fraction, seed=0, step=step)
@@ -258,7 +268,7 @@ def test_batch_of_a_subnet_is_the_main_batch_at_another_size(
         new_hw = None
     assert_fits(model, batch.inputs, batch.data_samples, inputs[list(places)], chosen, new_hw)
     for sample in batch.data_samples:  # as some heads do
-        get_box_tensor(sample.gt_instances.bboxes).mul_(0)
+        boxes_of_mmdet.get_box_tensor(sample.gt_instances.bboxes).mul_(0)
         sample.gt_instances.labels.add_(1)
     assert torch.equal(data['inputs'], inputs)
     assert_same_ground_truth(data['data_samples'], samples)

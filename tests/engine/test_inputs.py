@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmst.core import Draw, resize_batch
-from mmst.engine.batch import draw_subnet_batch
+from mmst.engine.batch import check_batch, draw_subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
 
@@ -68,3 +68,65 @@ def test_batch_without_a_size_on_the_lattice_keeps_its_own(square_batch):
     assert rule.is_fallback(unusual.image_hw)
     with pytest.raises(ValueError, match='size_divisor must have a multiple .* 48 for .* 20 to 40'):
         rule.smallest_sizes((40, 64))
+
+
+def test_a_kept_canvas_holds_the_smaller_images_in_its_upper_left_corner(square_batch):
+    model, data = square_batch
+    fit, keep = (RandomSmallerInput(0.43, canvas=canvas) for canvas in ('fit', 'keep'))
+    smaller, kept = (draw(model, data, rule, index=1) for rule in (fit, keep))
+    height, width = kept.image_hw
+    assert kept.image_hw == smaller.image_hw and height < 60
+    assert kept.inputs.shape == data['inputs'].shape
+    expected = resize_batch(data['inputs'], (height, width))
+    torch.testing.assert_close(kept.inputs[..., :height, :width], expected)
+    assert not kept.inputs[..., height:, :].any() and not kept.inputs[..., width:].any()
+    for one, other in zip(kept.data_samples, smaller.data_samples, strict=True):
+        assert torch.equal(one.gt_instances.bboxes, other.gt_instances.bboxes)
+        assert (one.img_shape, one.batch_input_shape) == ((height, width), (64, 64))
+
+
+def test_a_kept_canvas_saves_no_time_and_says_so():
+    keep = RandomSmallerInput(0.43, canvas='keep')
+    assert keep.expected_area_ratio == 1
+    assert RandomSmallerInput(0.43).expected_area_ratio == pytest.approx(0.538, abs=1e-3)
+    assert str(keep) == f'{RandomSmallerInput(0.43)}, padded to the old size of the input'
+    with pytest.raises(ValueError, match=r"canvas must be one of \('fit', 'keep'\), got 'crop'"):
+        RandomSmallerInput(canvas='crop')
+
+
+def test_larger_inputs_have_ground_truth_at_that_size(square_batch):
+    model, data = square_batch
+    rule = RandomSmallerInput(1.0, max_ratio=2.0)
+    batch = draw(model, data, rule, index=1)
+    height, width = batch.image_hw
+    assert 64 < height == width <= 128
+    expected = resize_batch(data['inputs'], (height, width))
+    torch.testing.assert_close(batch.inputs[..., :height, :width], expected)
+    for ours, main in zip(batch.data_samples, data['data_samples'], strict=True):
+        expected = main.gt_instances.bboxes * (height / 64)
+        torch.testing.assert_close(ours.gt_instances.bboxes, expected)
+    assert rule.changes_size
+    assert rule.expected_area_ratio == pytest.approx(7 / 3)
+    assert str(rule) == "shorter side uniform in [1, 2] of the main network's"
+    with pytest.raises(ValueError, match="max_ratio must be 1 with canvas='keep', got 2"):
+        RandomSmallerInput(canvas='keep', max_ratio=2)
+
+
+def test_the_largest_size_is_checked_before_a_run(square_batch, monkeypatch):
+    model, data = square_batch
+    checked = []
+    monkeypatch.setattr(
+        'mmst.engine.batch.resize_padded_batch',
+        lambda inputs, old, new, *rest: checked.append(new[0]) or resize_batch(inputs, rest[0]),
+    )
+    check_batch(model, **data, rule=RandomSmallerInput(0.5, max_ratio=1.5))
+    assert checked == [(32, 32), (96, 96)]
+
+
+def test_transforms_of_a_detectors_images_are_refused(square_batch):
+    """Boxes would have to follow a flip."""
+    model, data = square_batch
+    rule = RandomSmallerInput(transforms=[{'type': 'RandomHorizontalFlip'}])
+    message = 'got RandomHorizontalFlip for DetDataSample; they are for classifiers'
+    with pytest.raises(ValueError, match=message):
+        check_batch(model, **data, rule=rule)

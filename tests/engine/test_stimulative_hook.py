@@ -81,9 +81,9 @@ def test_gradient_is_that_of_main_plus_weighted_subnets(make_runner, hook_config
     assert changed > 50
 
 
-def test_shared_norm_lets_subnets_into_the_statistics(make_runner, hook_config):
+def test_shared_norm_lets_subnets_into_the_statistics(make_classifier_runner, hook_config):
     models = [
-        make_runner(hook_config(norm=norm), lr=0.0, max_iters=2).train()
+        make_classifier_runner(hook_config(norm=norm), lr=0.0, max_iters=2).train()
         for norm in ('isolated', 'shared')
     ]
     isolated, shared = map(buffers, models)
@@ -127,9 +127,9 @@ def test_iterations_with_subnets(make_runner, hook_config, monkeypatch, changes,
     assert len(calls) == len(expected)
 
 
-def test_weight_follows_its_schedule(make_runner, hook_config):
+def test_weight_follows_its_schedule(make_classifier_runner, hook_config):
     hook = hook_config(weight=2.0, weight_schedule='falling', begin=1)
-    runner = make_runner(hook, max_iters=5)
+    runner = make_classifier_runner(hook, max_iters=5)
     runner.train()
     logged = [values['weight'][0] for values in runner.record.subnet[1:]]
     assert logged == pytest.approx([1 + math.cos(math.pi * t / 4) for t in range(4)])
@@ -231,14 +231,14 @@ def test_checkpoints_are_exchangeable_with_upstream(make_runner, detector_config
         ),
     ],
 )
-def test_wrong_setting_is_refused(make_runner, hook_config, changes, message):
+def test_wrong_setting_is_refused(make_classifier_runner, hook_config, changes, message):
     with pytest.raises(ValueError, match=message):
-        make_runner(hook_config(**changes))
+        make_classifier_runner(hook_config(**changes))
 
 
-def test_misspelt_setting_is_refused(make_runner, hook_config):
+def test_misspelt_setting_is_refused(make_classifier_runner, hook_config):
     with pytest.raises(TypeError, match="unexpected keyword argument 'loss_weight'"):
-        make_runner(hook_config(loss_weight=1.0))
+        make_classifier_runner(hook_config(loss_weight=1.0))
 
 
 def test_arguments_are_where_users_look_for_them():
@@ -291,8 +291,8 @@ def test_space_of_the_full_network_alone_needs_smaller_inputs(
     assert passes(smaller) == [0]
 
 
-def test_epochs_are_refused_in_an_iteration_based_loop(make_runner, hook_config):
-    runner = make_runner(hook_config(begin=1, by_epoch=True))
+def test_epochs_are_refused_in_an_iteration_based_loop(make_classifier_runner, hook_config):
+    runner = make_classifier_runner(hook_config(begin=1, by_epoch=True))
     with pytest.raises(ValueError, match='by_epoch must be False in an iteration-based loop'):
         runner.train()
 
@@ -309,8 +309,8 @@ def test_what_cannot_be_resized_is_an_error_at_the_first_batch(make_runner, hook
 @pytest.mark.parametrize(
     'changes', [{'begin': 3}, {'weight_schedule': 'rising', 'begin': 1, 'interval': 2}]
 )
-def test_run_without_any_subnet_is_refused(make_runner, hook_config, changes):
-    runner = make_runner(hook_config(**changes), max_iters=3)
+def test_run_without_any_subnet_is_refused(make_classifier_runner, hook_config, changes):
+    runner = make_classifier_runner(hook_config(**changes), max_iters=3)
     with pytest.raises(ValueError, match='must leave an iteration in which subnets are trained'):
         runner.train()
 

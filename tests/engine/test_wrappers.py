@@ -11,6 +11,7 @@ from mmengine.hub import get_config
 from mmengine.model import BaseModel, ExponentialMovingAverage
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
+from toy_classifier import ToyResNet
 
 from mmst.core import DepthSpace, active_subnet
 from mmst.engine.model_parts import find_stimulated_backbone
@@ -176,7 +177,7 @@ class Student(BaseModel):
 
 def build_backbone():
     torch.manual_seed(0)
-    return MODELS.build({**BACKBONE, 'zero_init_residual': False})
+    return MODELS.build({'type': 'mmst.STBackbone', 'wraps': ToyResNet})
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ def test_a_frozen_backbone_under_a_trained_head_is_no_teacher(backbone):
 
 
 def test_two_trained_backbones_are_still_refused(backbone):
-    model = Student(backbone, other=MODELS.build(BACKBONE))
+    model = Student(backbone, other=build_backbone())
     with pytest.raises(ValueError, match='one backbone built by .*, got 2: backbone, other'):
         find_stimulated_backbone(model)
 

@@ -1,6 +1,7 @@
 """Labels of whole images stay what they are; the images are those of mmpretrain's pipeline."""
 
 import copy
+import dataclasses
 
 import mmcv
 import numpy as np
@@ -283,3 +284,29 @@ def test_subnet_of_a_real_model_learns_what_the_pipeline_gives(
     values, idle = train_on(model, small, depths=(1, 2, 2, 1))
     assert torch.isfinite(values['loss'])
     assert {name.split('.')[1] for name in idle} == {'layer1', 'layer4'}
+
+
+def test_a_transformer_of_one_size_trains_on_smaller_images_in_its_canvas(infos, train_on, loss_of):
+    """They are what mmpretrain's preprocessor makes of images that it pads."""
+    config = get_config('mmpretrain::hivit/hivit-tiny-p16_16xb64_in1k.py').model
+    config.backbone.update(type='mmst.STBackbone', wraps='HiViT', img_size=64, init_cfg=None)
+    config.head = {'type': 'LinearClsHead', 'num_classes': 5, 'in_channels': 384}
+    config.update(data_preprocessor={**MEAN, 'pad_value': 1.5}, train_cfg=None)
+    torch.manual_seed(0)
+    model = MODELS.build(config).train()
+    infos = [{**info, 'gt_label': index} for index, info in enumerate(infos)]
+    for info in infos:
+        mmcv.imwrite(mmcv.imread(info['img_path'])[:, :64], info['img_path'])
+    main = pipeline_batch(model, infos, (64, 64))
+    small = subnet_batch(model, **main, list_sizes=HALF, keeps_canvas=True)
+    model.data_preprocessor.pad_size_divisor = 64
+    native = pipeline_batch(model, infos, (32, 32))
+    assert small.inputs.shape == main['inputs'].shape
+    assert (small.inputs[..., 32:] == 1.5).all() and (small.inputs[..., 32:, :] == 1.5).all()
+    torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
+    full = model.backbone.depth_space.full
+    values, _ = train_on(model, small, depths=full)
+    torch.testing.assert_close(values['loss'], loss_of(model, native)['loss'], rtol=1e-4, atol=0)
+    shrunk = dataclasses.replace(small, inputs=small.inputs[..., :32, :32])
+    with pytest.raises((AssertionError, RuntimeError)):
+        train_on(model, shrunk, depths=full)

@@ -14,7 +14,7 @@ from mmdet.testing import demo_mm_inputs
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import InstanceData
-from torch import nn
+from preprocessed import Preprocessed
 
 from mmst.core import Draw, sample_size
 from mmst.engine.batch import subnet_batch
@@ -22,20 +22,17 @@ from mmst.engine.inputs import RandomSmallerInput
 from mmst.ground_truth.task import register_ground_truth
 
 
-class Model(nn.Module):
-    """Just what the resize needs of a model: its preprocessor."""
+def make_model(divisor=32, **settings):
+    from mmdet.models import DetDataPreprocessor
 
-    def __init__(self, divisor=32, **settings):
-        super().__init__()
-        from mmdet.models import DetDataPreprocessor
-
-        self.data_preprocessor = DetDataPreprocessor(
-            mean=[123.675, 116.28, 103.53],
-            std=[58.395, 57.12, 57.375],
-            bgr_to_rgb=True,
-            pad_size_divisor=divisor,
-            **settings,
-        )
+    preprocessor = DetDataPreprocessor(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=divisor,
+        **settings,
+    )
+    return Preprocessed(preprocessor)
 
 
 def annotated_image(path, height, width, seed):
@@ -85,7 +82,7 @@ def infos(tmp_path):
 
 @pytest.mark.parametrize('step', [1, 4, 6])
 def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(infos, step):
-    model = Model(pad_value=0)
+    model = make_model(pad_value=0)
     main = pipeline_batch(model, infos, (10_000, 120))
     assert main['data_samples'][0].img_shape == (120, 160)
     # Each image's shorter side is 120; the batch's reference is the box that holds all, 150 x 200.
@@ -118,7 +115,7 @@ def assert_same_samples(samples, others):
 def test_without_a_divisor_sides_are_padded_to_the_main_ones_remainder(
     tmp_path, height, padded_heights
 ):
-    model = Model(divisor=1, pad_value=7)
+    model = make_model(divisor=1, pad_value=7)
     infos = [annotated_image(tmp_path / f'{seed}.png', height, 160, seed) for seed in (0, 1)]
     main = pipeline_batch(model, infos, (10_000, height))
     for new_height, padded_height in zip((height - 1, 77, 50), padded_heights, strict=True):
@@ -126,7 +123,7 @@ def test_without_a_divisor_sides_are_padded_to_the_main_ones_remainder(
         (width,) = {width for _, width in small.sizes_hw}
         assert tuple(small.inputs.shape[-2:]) == (padded_height, math.ceil(width / 32) * 32)
         if height == 96:
-            native = pipeline_batch(Model(pad_value=7), infos, new_height / height)
+            native = pipeline_batch(make_model(pad_value=7), infos, new_height / height)
             torch.testing.assert_close(small.inputs, native['inputs'], atol=1e-4, rtol=0)
             assert_same_samples(small.data_samples, native['data_samples'])
         else:
@@ -145,7 +142,9 @@ def one_image(boxes, **fields):
 
 def halve(sample, model=None):
     images = torch.randn(1, 3, 64, 64)
-    batch = subnet_batch(model or Model(), images, [sample], RandomSmallerInput(0.5).smallest_sizes)
+    batch = subnet_batch(
+        model or make_model(), images, [sample], RandomSmallerInput(0.5).smallest_sizes
+    )
     return batch.data_samples[0]
 
 
@@ -201,7 +200,7 @@ def test_metainfo_of_any_form_is_resized(scale_factor, expected):
 
 
 def test_samples_of_mmdets_own_tests_are_taken():
-    model, shapes = Model(), [(3, 128, 96), (3, 100, 120)]
+    model, shapes = make_model(), [(3, 128, 96), (3, 100, 120)]
     raw = demo_mm_inputs(2, shapes, num_items=[3, 4], with_mask=True, with_semantic=True)
     data = model.data_preprocessor(raw, training=True)
     small = subnet_batch(model, **data, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
@@ -224,7 +223,7 @@ def test_full_size_keeps_inputs_and_copies_ground_truth():
     sample = one_image([[0, 0, 0.5, 0.5]])
     images = torch.randn(1, 3, 64, 64)
     for list_sizes in (None, lambda size_hw: [size_hw]):
-        same = subnet_batch(Model(), images, [sample], list_sizes)
+        same = subnet_batch(make_model(), images, [sample], list_sizes)
         assert same.inputs is images
         copied = same.data_samples[0].gt_instances.bboxes
         assert torch.equal(copied, sample.gt_instances.bboxes)
@@ -276,9 +275,11 @@ def test_sample_of_an_unknown_library_is_refused():
     with pytest.raises(
         TypeError, match=r'data_samples must be of a library.*mmdet.*builtins\.dict'
     ):
-        subnet_batch(Model(), torch.randn(1, 3, 8, 8), [{}], RandomSmallerInput().smallest_sizes)
+        subnet_batch(
+            make_model(), torch.randn(1, 3, 8, 8), [{}], RandomSmallerInput().smallest_sizes
+        )
 
 
 def test_inputs_of_several_branches_are_refused():
     with pytest.raises(TypeError, match='inputs must be one tensor .* got dict'):
-        subnet_batch(Model(), {'sup': 1}, [one_image([])], RandomSmallerInput().smallest_sizes)
+        subnet_batch(make_model(), {'sup': 1}, [one_image([])], RandomSmallerInput().smallest_sizes)

@@ -12,7 +12,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import InstanceData, PixelData
-from torch import nn
+from preprocessed import Preprocessed
 
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
@@ -21,10 +21,8 @@ HALF = RandomSmallerInput(0.5).smallest_sizes
 PADDING = {'pad_mask': True, 'pad_seg': True, 'pad_size_divisor': 32, 'pad_value': 114}
 
 
-class Model(nn.Module):
-    def __init__(self, batch_augments=None, **settings):
-        super().__init__()
-        self.data_preprocessor = DetDataPreprocessor(batch_augments=batch_augments, **settings)
+def make_model(batch_augments=None, **settings):
+    return Preprocessed(DetDataPreprocessor(batch_augments=batch_augments, **settings))
 
 
 def raw_batch(*fields):
@@ -71,9 +69,9 @@ def test_proposals_are_what_the_pipeline_gives(tmp_path):
             ]
         )
         raw = pseudo_collate([pipeline(copy.deepcopy(info))])
-        return Model().data_preprocessor(raw, training=True)
+        return make_model().data_preprocessor(raw, training=True)
 
-    small = subnet_batch(Model(), **batch(1.0), list_sizes=HALF).data_samples[0]
+    small = subnet_batch(make_model(), **batch(1.0), list_sizes=HALF).data_samples[0]
     native = batch(0.5)['data_samples'][0]
     assert len(native.proposals) == 3
     torch.testing.assert_close(small.proposals.bboxes, native.proposals.bboxes)
@@ -83,7 +81,7 @@ def test_proposals_are_what_the_pipeline_gives(tmp_path):
 
 def test_fixed_padding_is_not_resized_but_made_anew():
     pad = {'type': 'BatchFixedSizePad', 'size': (160, 160), 'pad_mask': True, 'pad_seg': True}
-    padded, plain = Model([pad], **PADDING), Model(**PADDING)
+    padded, plain = make_model([pad], **PADDING), make_model(**PADDING)
     raw = raw_batch('masks', 'sem_seg')
     main = padded.data_preprocessor(copy.deepcopy(raw), training=True)
     assert main['inputs'].shape[-2:] == (160, 160)
@@ -100,7 +98,9 @@ def test_fixed_padding_is_not_resized_but_made_anew():
 
 
 def test_resized_batch_is_resized_once_more(monkeypatch):
-    model = Model([{'type': 'BatchSyncRandomResize', 'random_size_range': (64, 64)}], **PADDING)
+    model = make_model(
+        [{'type': 'BatchSyncRandomResize', 'random_size_range': (64, 64)}], **PADDING
+    )
     hub = MessageHub.get_current_instance()
     hub.update_info('iter', 9)  # after every tenth iteration, the augmentation draws a size
     model.data_preprocessor(raw_batch(), training=True)

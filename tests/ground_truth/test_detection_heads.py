@@ -8,6 +8,7 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
+from mmst.core import resize_batch
 from mmst.engine.batch import subnet_batch
 
 
@@ -16,6 +17,8 @@ def build(config):
     model = get_config(f'mmdet::{config}.py').model
     model.backbone.update(type='mmst.STBackbone', wraps='ResNet', depth=18, init_cfg=None)
     model.backbone.update(style='pytorch', norm_eval=False, frozen_stages=-1)
+    if model.neck.type == 'ChannelMapper':
+        model.neck.in_channels = [512]
     if model.neck.type == 'FPN':
         model.neck.in_channels = [64, 128, 256, 512]
     if 'rpn_head' in model and model.rpn_head.type == 'EmbeddingRPNHead':
@@ -89,3 +92,35 @@ def test_loss_of_a_batch_whose_boxes_are_all_small_is_an_ordinary_one(config):
             losses.append(model.forward(small.inputs, small.data_samples, mode='loss'))
     ordinary, of_small_boxes = (model.parse_losses(loss)[0].item() for loss in losses)
     assert 0.3 * ordinary < of_small_boxes < 3 * ordinary
+
+
+@pytest.mark.parametrize(
+    'config', ['detr/detr_r50_8xb2-150e_coco', 'retinanet/retinanet_r50_fpn_1x_coco']
+)
+def test_an_image_in_a_canvas_is_one_in_a_batch_with_a_larger(config, train_on, loss_of):
+    """So padding masks and valid anchors follow: mmdet makes them of the same metainfo."""
+    model = build(config)
+    boxes = [[20, 20, 60, 60], [64, 31, 100, 70]]
+    data = batch(model, 128, boxes)
+    small = subnet_batch(model, **data, list_sizes=lambda _: [(70, 70)], keeps_canvas=True)
+    assert small.inputs.shape == data['inputs'].shape
+    images = torch.randint(0, 256, (2, 3, 128, 128), generator=torch.manual_seed(0)).float()
+    samples = []
+    for side in (70, 70, 128):
+        sample = DetDataSample(metainfo={'img_shape': (side, side)})
+        points = torch.tensor(boxes, dtype=torch.float32) * side / 128
+        sample.gt_instances = InstanceData(bboxes=points, labels=torch.arange(2))
+        samples.append(sample)
+    raw = [*resize_batch(images, (70, 70)), images[0]]
+    native = model.data_preprocessor({'inputs': raw, 'data_samples': samples}, training=True)
+    inputs, samples = native['inputs'][:2], native['data_samples'][:2]
+    torch.testing.assert_close(small.inputs, inputs, atol=1e-4, rtol=0)
+    for ours, theirs in zip(small.data_samples, samples, strict=True):
+        for name in ('img_shape', 'pad_shape', 'batch_input_shape'):
+            assert ours.get(name) == theirs.get(name), name
+        torch.testing.assert_close(ours.gt_instances.bboxes, theirs.gt_instances.bboxes)
+    values, _ = train_on(model, small, depths=(2, 2, 2, 2))
+    expected = loss_of(model, {'inputs': inputs, 'data_samples': samples})
+    torch.testing.assert_close(values['loss'], expected['loss'], rtol=1e-4, atol=0)
+    subnet, _ = train_on(model, small, depths=(1, 2, 2, 1))
+    assert torch.isfinite(subnet['loss'])

@@ -15,7 +15,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.structures import InstanceData, PixelData
-from torch import nn
+from preprocessed import Preprocessed
 
 from mmst.core import Draw, sample_size
 from mmst.engine.batch import subnet_batch
@@ -27,12 +27,8 @@ CATEGORIES = {1: 0, 2: 3, 3: 1, 4: 6, 5: 8}
 PADDING = {'pad_mask': True, 'pad_seg': True, 'seg_pad_value': 254}
 
 
-class Model(nn.Module):
-    """Just what the resize needs of a model: its preprocessor."""
-
-    def __init__(self, **settings):
-        super().__init__()
-        self.data_preprocessor = DetDataPreprocessor(pad_size_divisor=32, **settings)
+def make_model(**settings):
+    return Preprocessed(DetDataPreprocessor(pad_size_divisor=32, **settings))
 
 
 def ellipse(rng, height, width):
@@ -137,7 +133,7 @@ def infos(tmp_path):
 @pytest.mark.parametrize('pad_mask', [True, False])
 @pytest.mark.parametrize('poly2mask', [True, False])
 def test_instance_masks_are_what_the_pipeline_gives(infos, step, pad_mask, poly2mask):
-    model = Model(pad_mask=pad_mask)
+    model = make_model(pad_mask=pad_mask)
     load = {**INSTANCES, 'poly2mask': poly2mask}
     main, small, native = main_and_native(model, infos, load, step)
     before = copy.deepcopy(main['data_samples'])
@@ -155,7 +151,7 @@ def test_instance_masks_are_what_the_pipeline_gives(infos, step, pad_mask, poly2
 @pytest.mark.parametrize('padding', [PADDING, {}])
 @pytest.mark.parametrize('step', [1, 4])
 def test_panoptic_ground_truth_is_what_the_pipeline_gives(infos, step, padding):
-    model = Model(**padding)
+    model = make_model(**padding)
     _, small, native = main_and_native(model, infos, PANOPTIC, step)
     for ours, theirs in zip(small.data_samples, native['data_samples'], strict=True):
         assert_same_masks(ours.gt_instances.masks, theirs.gt_instances.masks)
@@ -178,7 +174,7 @@ def one_image(boxes, masks=None):
 def halve(sample, **settings):
     smallest = RandomSmallerInput(0.5).smallest_sizes
     return subnet_batch(
-        Model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest
+        make_model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest
     ).data_samples[0]
 
 
@@ -258,7 +254,7 @@ def test_what_fills_the_main_input_fills_that_of_a_subnet():
     array = np.arange(64 * 64).reshape(1, 64, 64).astype(np.uint8) % 5
     sample = one_image([[0.0, 0, 60, 60]], BitmapMasks(array, 64, 64))
     sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(array) % 3)
-    model = Model(seg_pad_value=9)
+    model = make_model(seg_pad_value=9)
     model.data_preprocessor.pad_size_divisor = 1
     small = subnet_batch(model, torch.randn(1, 3, 64, 64), [sample], lambda _: [(24, 24)])
     assert small.inputs.shape[-2:] == (32, 32)
@@ -281,7 +277,7 @@ def test_mask_values_and_padding_values_are_kept():
     sample.set_metainfo({'img_shape': (50, 40)})
     smallest = RandomSmallerInput(0.5).smallest_sizes
     settings = {'pad_mask': True, 'mask_pad_value': 9}
-    small = subnet_batch(Model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest)
+    small = subnet_batch(make_model(**settings), torch.randn(1, 3, 64, 64), [sample], smallest)
     expected = BitmapMasks(array[:2, :50, :40].copy(), 50, 40).resize((25, 20))
     ours = small.data_samples[0].gt_instances.masks
     assert_same_masks(ours, expected.pad((32, 32), pad_val=9))

@@ -15,6 +15,7 @@ from mmseg.models import SegDataPreProcessor
 from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
+from preprocessed import Preprocessed
 from torch import nn
 from torch.nn import functional as F
 
@@ -33,18 +34,15 @@ def mmseg_scope(mmdet_scope):
         yield
 
 
-class Model(nn.Module):
-    """Just what the resize needs of a model: its preprocessor."""
-
-    def __init__(self, **settings):
-        super().__init__()
-        self.data_preprocessor = SegDataPreProcessor(
-            mean=[123.675, 116.28, 103.53],
-            std=[58.395, 57.12, 57.375],
-            bgr_to_rgb=True,
-            **PADDING,
-            **settings,
-        )
+def make_model(**settings):
+    preprocessor = SegDataPreProcessor(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        **PADDING,
+        **settings,
+    )
+    return Preprocessed(preprocessor)
 
 
 def annotated_image(folder, height, width, seed):
@@ -111,7 +109,7 @@ def assert_same_batch(small, native, fields):
 @pytest.mark.parametrize(('divisor', 'width'), [(1, 199), (32, 200)])
 @pytest.mark.parametrize('step', [1, 4, 6])
 def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(tmp_path, step, divisor, width):
-    model = Model(size_divisor=divisor)
+    model = make_model(size_divisor=divisor)
     sizes = [(120, 160), (120, width), (151, 120)]
     infos = [annotated_image(tmp_path, *size, seed) for seed, size in enumerate(sizes)]
     main = pipeline_batch(model, infos, (10_000, 120))
@@ -121,7 +119,7 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(tmp_path, step, d
     small = subnet_batch(model, **main, list_sizes=list_sizes)
     ratio = min(sample_size((151, width), 0.43, seed=0, step=step)) / 151
     # Without a divisor odd sides stay odd, for which mmseg has no other setting than a size.
-    native_model = model if divisor > 1 else Model(size=tuple(small.inputs.shape[-2:]))
+    native_model = model if divisor > 1 else make_model(size=tuple(small.inputs.shape[-2:]))
     assert all(
         0 <= new - old < divisor + 1
         for new, old in zip(small.inputs.shape[-2:], small.image_hw, strict=True)
@@ -136,7 +134,7 @@ def test_smaller_batch_is_what_the_pipeline_gives_at_that_size(tmp_path, step, d
 
 @pytest.mark.parametrize('settings', [{'size': (96, 128)}, {'size_divisor': 1}])
 def test_crops_that_the_network_halves_are_padded_to_such_sizes(tmp_path, settings):
-    model, native_model = Model(**settings), Model(size_divisor=32)
+    model, native_model = make_model(**settings), make_model(size_divisor=32)
     infos = [annotated_image(tmp_path, 96, 128, seed) for seed in (0, 1)]
     main = pipeline_batch(model, infos, (128, 96))
     for width in (127, 90, 55):
@@ -148,7 +146,7 @@ def test_crops_that_the_network_halves_are_padded_to_such_sizes(tmp_path, settin
 
 
 def test_fixed_size_of_the_crops_shrinks_with_them(infos):
-    main_model, native_model = Model(size=(160, 240)), Model(size=(96, 128))
+    main_model, native_model = make_model(size=(160, 240)), make_model(size=(96, 128))
     main = pipeline_batch(main_model, infos, (10_000, 120))
     assert main['inputs'].shape[-2:] == (160, 240)
     small = subnet_batch(main_model, **main, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
@@ -180,7 +178,7 @@ def test_heads_that_align_corners_find_each_pixel_of_an_odd_crop():
 
 
 def test_crops_of_any_size_keep_their_size_but_for_a_pixel(infos):
-    model = Model(size=(95, 111))
+    model = make_model(size=(95, 111))
     crop = {'type': 'RandomCrop', 'crop_size': (95, 111)}
     main = pipeline_batch(model, infos, (10_000, 120), extra=[crop])
     assert main['inputs'].shape[-2:] == (95, 111)
@@ -202,7 +200,7 @@ def native_edges(labels, height, width):
 
 
 def test_boundaries_stay_connected_and_get_thinner(infos):
-    model = Model(size_divisor=32)
+    model = make_model(size_divisor=32)
     edges = {'type': 'GenerateEdge', 'edge_width': 1}
     main = pipeline_batch(model, infos, (10_000, 120), extra=[edges])
     small = subnet_batch(model, **main, list_sizes=RandomSmallerInput(0.5).smallest_sizes)
@@ -226,7 +224,7 @@ def test_boundaries_stay_connected_and_get_thinner(infos):
 
 
 def test_unknown_map_is_named_with_the_remedy(infos):
-    model = Model(size_divisor=32)
+    model = make_model(size_divisor=32)
     main = pipeline_batch(model, infos, (10_000, 120))
     main['data_samples'][1].gt_flow = main['data_samples'][1].gt_sem_seg
     with pytest.raises(ValueError, match=r"field 'gt_flow.data' in a SegDataSample.*@mmst"):
@@ -272,7 +270,7 @@ def test_sample_without_ground_truth_keeps_its_metainfo():
     metainfo = {'img_shape': torch.Size((64, 64)), 'pad_shape': None}  # as mmseg's preprocessor
     sample = SegDataSample(metainfo={**metainfo, 'reduce_zero_label': True})
     small = subnet_batch(
-        Model(size_divisor=32),
+        make_model(size_divisor=32),
         torch.randn(1, 3, 64, 64),
         [sample],
         RandomSmallerInput(0.5).smallest_sizes,
@@ -280,3 +278,15 @@ def test_sample_without_ground_truth_keeps_its_metainfo():
     assert small.data_samples[0].img_shape == torch.Size((32, 32))
     assert small.data_samples[0].pad_shape == (32, 32)
     assert small.data_samples[0].reduce_zero_label
+
+
+def test_smaller_images_in_a_canvas_are_crops_that_mmseg_pads(infos):
+    model, native_model = make_model(size_divisor=32), make_model(size=(128, 192))
+    main = pipeline_batch(model, infos, (10_000, 120))
+    native_model.data_preprocessor.size = tuple(main['inputs'].shape[-2:])
+    rule = RandomSmallerInput(0.5)
+    small = subnet_batch(model, **main, list_sizes=rule.smallest_sizes, keeps_canvas=True)
+    native = pipeline_batch(native_model, infos, (5_000, 60))
+    assert small.inputs.shape == main['inputs'].shape
+    assert_same_batch(small, native, ('gt_sem_seg', 'gt_depth_map'))
+    assert (small.data_samples[0].gt_sem_seg.data[:, 60:] == 254).all()

@@ -1,4 +1,4 @@
-"""A small but real Faster R-CNN of mmdet, samples for it, and the hook that trains its subnets."""
+"""A small but real Faster R-CNN of mmdet, and samples for it."""
 
 import copy
 
@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
-from mmengine.hooks import Hook
 from mmengine.hub import get_config
 from mmengine.structures import InstanceData
 from torch.utils.data import Dataset
@@ -67,31 +66,3 @@ class Samples(Dataset):
 
     def __getitem__(self, index):
         return copy.deepcopy(self.samples[index])
-
-
-class Record(Hook):
-    """Keeps what the main network logged and what each iteration published about subnets."""
-
-    priority = 'LOWEST'
-
-    def __init__(self):
-        self.outputs, self.subnet = [], []
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.outputs.append({name: value.item() for name, value in outputs.items()})
-        scalars = runner.message_hub.log_scalars
-        prefix = 'train/subnet/'
-        self.subnet.append(
-            {
-                name.removeprefix(prefix): (buffer.current(), len(buffer.data[0]))
-                for name, buffer in scalars.items()
-                if name.startswith(prefix)
-            }
-        )
-
-
-HOOK = {
-    'type': 'mmst.StimulativeHook',
-    'supervision': {'type': 'mmst.GroundTruthSupervision'},
-    'inputs': {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.5},
-}

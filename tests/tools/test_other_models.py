@@ -70,4 +70,5 @@ def test_other_models(run_tool, mini, tmp_path, upstream, wraps, outcome):
     inputs = Config.fromfile(run).default_hooks.stimulative.inputs
     divisor = re.search(r'`size_divisor=(\d+)`', outcome)
     assert (inputs is None) == ('`inputs=None`' in outcome)
+    assert ((inputs or {}).get('canvas') == 'keep') == ("`canvas='keep'`" in outcome)
     assert int(divisor[1] if divisor else 1) == (inputs or {}).get('size_divisor', 1)
