@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmst.pyplot import import_pyplot
+
 __all__ = ['SUBNET_PREFIX', 'plot_losses', 'read_scalars']
 
 SUBNET_PREFIX = 'subnet/'
@@ -48,7 +50,7 @@ def plot_losses(scalars: list[dict[str, Any]], path: str | Path) -> None:
     Raises:
         ValueError: No loss is among the scalars.
     """
-    plt = _pyplot()
+    plt = import_pyplot('loss curves are')
     main, subnet = _loss_curves(scalars, ''), _loss_curves(scalars, SUBNET_PREFIX)
     names = list(dict.fromkeys([*main, *subnet]))
     if not names:
@@ -88,16 +90,3 @@ def _loss_curves(scalars: list[dict[str, Any]], prefix: str) -> dict[str, Curve]
                 steps.append(line['step'])
                 values.append(value)
     return curves
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            'loss curves are drawn with matplotlib, which is not installed: pip install matplotlib'
-        ) from error
-    matplotlib.use('agg')
-    from matplotlib import pyplot
-
-    return pyplot

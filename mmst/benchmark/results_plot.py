@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Mapping
 from os import PathLike
 
+from mmst.pyplot import import_pyplot
+
 from .grid import Grid
 from .results import ArmResults
-from .step_plot import pyplot
 
 __all__ = ['plot_results']
 
@@ -24,7 +25,7 @@ def plot_results(grid: Grid, results: Mapping[str, ArmResults], path: str | Path
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = pyplot()
+    plt = import_pyplot('the picture of a grid is')
     figure, axis = plt.subplots(figsize=(8, 4.2), layout='constrained')
     for number, arm in enumerate(grid.arms):
         own = results[arm.name]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmst.pyplot import import_pyplot
+
 from .step_summary import StepSummary
 
-__all__ = ['plot_steps', 'pyplot']
+__all__ = ['plot_steps']
 
 TARGET = 1.05
 """What the ratios to the floor and of memory should stay under."""
@@ -25,7 +27,7 @@ def plot_steps(summaries: Sequence[StepSummary], path: str | Path, title: str = 
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = pyplot()
+    plt = import_pyplot('the picture of a benchmark is')
     arms = sorted(
         (summary for summary in summaries if summary.num_subnets is not None),
         key=lambda summary: summary.num_subnets or 0,
@@ -74,18 +76,3 @@ def _plot_memory(axis: Any, arms: Sequence[StepSummary]) -> None:
     axis.plot(numbers, [summary.memory_ratio for summary in arms], 'o-', label='peak memory')
     axis.set_ylabel('peak memory : plain training')
     axis.set_ylim(top=1.2 * max(TARGET, *(summary.memory_ratio for summary in arms)))
-
-
-def pyplot() -> Any:
-    """Imports matplotlib for files; an ImportError says how to get it."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            'the picture of a benchmark is drawn with matplotlib, which is not installed: '
-            'pip install matplotlib'
-        ) from error
-    matplotlib.use('agg')
-    from matplotlib import pyplot
-
-    return pyplot

@@ -18,7 +18,7 @@ from mmengine.config import Config, ConfigDict
 from torch import nn
 
 from mmst.checkpoints.build import build_model
-from mmst.config import find_stimulative_hook, is_stimulative, remove_pretrained
+from mmst.config import remove_pretrained, stimulative_hook
 from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
@@ -72,7 +72,7 @@ def training_cost(cfg: Config, input_hw: tuple[int, int], iters: int) -> Trainin
             'the model must have matrix products or convolutions to count FLOPs, got none'
         )
     passes = getattr(model.data_preprocessor, 'expected_area_ratio', 1.0)
-    hook, stimulated = _hook(cfg), 0.0
+    hook, stimulated = stimulative_hook(cfg), 0.0
     if hook is not None:
         stimulated = len(range(hook.get('begin', 0), iters, hook.get('interval', 1))) / iters
         passes += stimulated * _subnet_passes(hook, model, input_hw)
@@ -101,11 +101,6 @@ def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
     model = model.to('meta').eval()
     images = torch.empty(1, 3, *input_hw, device='meta')
     return count_flops(lambda: model(images, None, mode='tensor'), model).total
-
-
-def _hook(cfg: Config) -> ConfigDict | None:
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
-    return find_stimulative_hook(cfg) if any(map(is_stimulative, hooks)) else None
 
 
 def _subnet_passes(hook: ConfigDict, model: nn.Module, input_hw: tuple[int, int]) -> float:

@@ -26,6 +26,7 @@ from .training import (
     is_stimulative,
     remove_pretrained,
     remove_surroundings,
+    stimulative_hook,
 )
 from .weights import set_weights
 
@@ -63,5 +64,6 @@ __all__ = [
     'set_visualization',
     'set_weights',
     'set_work_dir',
+    'stimulative_hook',
     'stimulate',
 ]

@@ -25,10 +25,9 @@ from .input_sizes import find_size_divisor
 from .library import library_of
 from .trained_backbone import is_wrapped, trained_backbone
 from .training import (
-    find_stimulative_hook,
     import_mmst,
-    is_stimulative,
     remove_pretrained,
+    stimulative_hook,
     wrap_backbone,
 )
 from .traversal import datasets, short_name, transforms, type_name, unbuilt_type
@@ -85,7 +84,7 @@ def stimulate(cfg: Config, **options: Any) -> Config:
     _check_batches(cfg)
     backbone, network = _stimulated(cfg, node, given['backbone'])
     task = library_task(library_of(cfg).scope)
-    hook, reasons = _existing_hook(cfg), []
+    hook, reasons = stimulative_hook(cfg), []
     if hook is None:
         head = _built_head(cfg)
         inputs, reason = _choose_inputs(cfg, task, head, backbone, network)
@@ -224,11 +223,6 @@ def _smaller_inputs(divisor: int = 1, canvas: str = 'fit') -> ConfigDict:
     return inputs
 
 
-def _existing_hook(cfg: Config) -> ConfigDict | None:
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    return find_stimulative_hook(cfg) if any(map(is_stimulative, hooks)) else None
-
-
 def _changed(hook: ConfigDict, given: Mapping[str, Mapping[str, Any]]) -> ConfigDict:
     """Returns the settings of the hook with all options."""
     hook = copy.deepcopy(hook)
@@ -262,7 +256,7 @@ def _check_values(hook: ConfigDict, network: nn.Module, reasons: list[str]) -> N
 
 def _put_hook(cfg: Config, hook: ConfigDict) -> None:
     """Puts the hook where one is, or into the default hooks."""
-    found = _existing_hook(cfg)
+    found = stimulative_hook(cfg)
     if found is not None:
         found.clear()
         found.update(hook)

@@ -17,6 +17,7 @@ __all__ = [
     'is_stimulative',
     'remove_pretrained',
     'remove_surroundings',
+    'stimulative_hook',
     'without_checkpoint',
     'wrap_backbone',
 ]
@@ -40,14 +41,30 @@ def find_stimulative_hook(cfg: Config) -> ConfigDict:
     Raises:
         ValueError: There is no such hook, or several.
     """
+    hook = stimulative_hook(cfg)
+    if hook is None:
+        raise ValueError(_one_hook(0))
+    return hook
+
+
+def stimulative_hook(cfg: Config) -> ConfigDict | None:
+    """Returns the settings of a config's ``StimulativeHook``, None if it has none.
+
+    Raises:
+        ValueError: There are several.
+    """
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
     found = [hook for hook in hooks if is_stimulative(hook)]
-    if len(found) != 1:
-        raise ValueError(
-            f'config must have one mmst.StimulativeHook, got {len(found)}; give a config of a '
-            'stimulative training, e.g. configs/faster_rcnn_r50_st.py'
-        )
-    return found[0]
+    if len(found) > 1:
+        raise ValueError(_one_hook(len(found)))
+    return found[0] if found else None
+
+
+def _one_hook(count: int) -> str:
+    return (
+        f'config must have one mmst.StimulativeHook, got {count}; give a config of a stimulative '
+        'training, e.g. configs/faster_rcnn_r50_st.py'
+    )
 
 
 def remove_surroundings(cfg: Config) -> Config:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmst.pyplot import import_pyplot
+
 from .pareto import Candidate, Metric, pareto_front
 
 __all__ = ['check_matplotlib', 'plot_front', 'write_front_csv']
@@ -53,7 +55,7 @@ def plot_front(
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = _pyplot()
+    plt = import_pyplot('the front is')
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout='constrained')
     for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
         _plot_panel(axis, measured, metric, chosen, cost)
@@ -90,17 +92,4 @@ def _front(measured: Sequence[Candidate], metric: Metric, cost: str) -> list[Can
 
 def check_matplotlib() -> None:
     """Raises ImportError if matplotlib is missing."""
-    _pyplot()
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            'the front is drawn with matplotlib, which is not installed: pip install matplotlib'
-        ) from error
-    matplotlib.use('agg')
-    from matplotlib import pyplot
-
-    return pyplot
+    import_pyplot('the front is')
