@@ -19,9 +19,9 @@ from mmst.engine import LogitSupervision, RandomSmallerInput, StimulativeHook
 from mmst.engine.registry import HOOKS
 from mmst.engine.run_checks import check_inputs, check_subnets
 from mmst.ground_truth.task import Task, library_task
+from mmst.models.input_sizes import find_size_divisor
 from mmst.models.st_backbone import STBackbone, argument_names
 
-from .input_sizes import find_size_divisor
 from .library import library_of
 from .trained_backbone import is_wrapped, trained_backbone
 from .training import (
