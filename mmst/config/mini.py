@@ -8,10 +8,14 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmst.models.st_backbone import PAD_SMALL_MAP, argument_names
+
+from .classes import class_of
 from .data import set_data_root
+from .options import has_accelerator
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .traversal import leaf_datasets, scoped_type_name, type_name
+from .traversal import leaf_datasets, scoped_type_name, transforms, type_name
 
 __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
 
@@ -170,6 +174,8 @@ def apply_mini(
     set_max_iters(cfg, settings.max_iters)
     _set_loaders(cfg, settings)
     _set_num_rois(cfg, settings.num_rois)
+    _pad_small_maps(cfg)
+    _use_full_precision(cfg)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer) or '', optimizer.lr)
     return cfg
@@ -188,6 +194,22 @@ def _set_num_rois(cfg: Config, num_rois: int | None) -> None:
     for stage in stages if isinstance(stages, list) else [stages]:  # Cascade R-CNN has several
         if num_rois is not None and 'num' in stage.get('sampler', {}):
             stage.sampler.num = num_rois
+
+
+def _pad_small_maps(cfg: Config) -> None:
+    """Lets mmpretrain's Swins take the maps of small images, which are smaller than a window."""
+    for node in transforms(cfg.get('model')):
+        if PAD_SMALL_MAP in argument_names(class_of(cfg, node)):
+            node[PAD_SMALL_MAP] = True
+
+
+def _use_full_precision(cfg: Config) -> None:
+    """Replaces mixed precision where there is no device for it."""
+    wrapper = cfg.optim_wrapper
+    if type_name(wrapper) == 'AmpOptimWrapper' and not has_accelerator():
+        wrapper.type = 'OptimWrapper'
+        for option in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(option, None)
 
 
 def _set_loaders(cfg: Config, settings: MiniSettings) -> None:

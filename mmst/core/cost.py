@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -102,7 +103,16 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
     names = {module: name for name, module in twin.named_modules()}
     for block in (block for stage in residual_stages(twin) for block in stage[1:]):
         _verify_shape(block.module, names[block.module])
-    return count_flops(lambda: twin(torch.empty(1, 3, *input_hw, device='meta')), twin, twin)
+    others = _required_arguments(twin)
+    images = torch.empty(1, 3, *input_hw, device='meta')
+    return count_flops(lambda: twin(images, **others), twin, twin)
+
+
+def _required_arguments(backbone: nn.Module) -> dict[str, None]:
+    """None for what a forward needs besides images: encoders of masked images then mask nothing."""
+    others = list(inspect.signature(backbone.forward).parameters.values())[1:]
+    named = (p for p in others if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    return {p.name: None for p in named if p.default is p.empty}
 
 
 def _verify_shape(block: nn.Module, name: str) -> None:
