@@ -11,13 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 from torch import nn
 
-__all__ = [
-    'build_backbone',
-    'build_model',
-    'build_module',
-    'default_argument',
-    'unfreezing_arguments',
-]
+__all__ = ['build_backbone', 'build_model', 'build_module', 'unfreezing_arguments']
 
 
 def build_backbone(cfg: Config, backbone: ConfigDict) -> nn.Module:
@@ -51,15 +45,12 @@ def unfreezing_arguments(cfg: Config, backbone: ConfigDict) -> dict[str, Any]:
     """
     built = build_backbone(cfg, backbone)
     # Without a frozen stage is -1 in ResNets, 0 in EfficientNets: the default.
-    live = {'frozen_stages': default_argument(type(built), 'frozen_stages'), 'norm_eval': False}
+    live = {'frozen_stages': _default(type(built), 'frozen_stages'), 'norm_eval': False}
     return {name: value for name, value in live.items() if getattr(built, name, value) != value}
 
 
-def default_argument(cls: type, argument: str) -> Any:
-    """Default of an argument of a class, or of the first of its parents that has it.
-
-    None if there is no such argument, ``inspect.Parameter.empty`` if it has no default.
-    """
+def _default(cls: type, argument: str) -> Any:
+    """Default of an argument of a class, or of the first of its parents that has it."""
     for parent in cls.__mro__:
         constructor = vars(parent).get('__init__')
         parameters = inspect.signature(constructor).parameters if constructor else {}

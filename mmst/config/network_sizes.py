@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from torch import nn
 
-from mmst.checkpoints.build import default_argument
 from mmst.engine.run_checks import learns_from_images
 
 from .classes import class_of
@@ -68,15 +68,17 @@ def set_network_sizes(cfg: Config, factor: float) -> Config:
         for node in transforms(dataset.get('pipeline')):
             if type_name(node) in PATCH_MASKS:
                 node.input_size = side(node.input_size, 1)
-                _change(node, None, _MASK_COUNTS, lambda n: max(1, round(n * factor**2)))
+                _change(node, object, _MASK_COUNTS, lambda n: max(1, round(n * factor**2)))
     return cfg
 
 
 def _change(
-    node: ConfigDict, cls: type | None, names: tuple[str, ...], change: Callable[[Any], Any]
+    node: ConfigDict, cls: type, names: tuple[str, ...], change: Callable[[Any], Any]
 ) -> None:
     """Changes arguments of a part, also those that it leaves to the defaults of its class."""
+    parameters = inspect.signature(cls).parameters if issubclass(cls, nn.Module) else {}
     for name in names:
-        value = node.get(name, None if cls is None else default_argument(cls, name))
-        if value is not None and value is not inspect.Parameter.empty:
+        default = parameters[name].default if name in parameters else None
+        value = node.get(name, default)
+        if value not in (None, inspect.Parameter.empty):
             node[name] = change(value)
