@@ -100,7 +100,9 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         use_validation_data(cfg)
     prepare_subnet_test(cfg)
     set_defaults(cfg, args, str(Path(args.out) / 'log'))
-    edit.check_data_files(cfg, ('test_dataloader',))
+    edit.check_data_files(
+        cfg, ('test_dataloader' if cfg.get('test_dataloader') else 'train_dataloader',)
+    )
     named = edit.NAMED_WEIGHTS.get(args.checkpoint)
     location = args.checkpoint if named is None else named.source
     if '://' in location:
