@@ -18,6 +18,7 @@ ROWS = re.findall(r'^\| `(\w+::[^`]+)` \| ([\w.]+) \| (.+) \|$', PAGE.read_text(
 
 ERRORS = {
     'pairwise_masks': "got the field 'gt_instances.pairwise_masks'",
+    'several batches': 'must be trained on one batch of images at a time',
     'residual stages': 'must have blocks that can be skipped',
 }
 
