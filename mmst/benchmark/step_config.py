@@ -9,14 +9,10 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
-from mmst.config import (
-    check_training,
-    find_stimulative_hook,
-    library_of,
-    remove_pretrained,
-    remove_surroundings,
-    set_seed,
-)
+from mmst.config import remove_surroundings, set_seed
+from mmst.config.library import library_of
+from mmst.config.stimulative_hook import find_stimulative_hook
+from mmst.config.training import check_training, remove_pretrained
 from mmst.config.traversal import datasets, type_name
 from mmst.engine import HOOKS
 

@@ -18,7 +18,8 @@ from mmengine.config import Config, ConfigDict
 from torch import nn
 
 from mmst.checkpoints.build import build_model
-from mmst.config import remove_pretrained, stimulative_hook
+from mmst.config.stimulative_hook import stimulative_hook
+from mmst.config.training import remove_pretrained
 from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone

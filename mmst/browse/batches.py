@@ -12,13 +12,9 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from mmst.config import (
-    check_training,
-    find_stimulative_hook,
-    make_resumable,
-    remove_pretrained,
-    remove_surroundings,
-)
+from mmst.config import make_resumable, remove_surroundings
+from mmst.config.stimulative_hook import find_stimulative_hook
+from mmst.config.training import check_training, remove_pretrained
 from mmst.core import DepthSpace, Draw, Subnet
 from mmst.engine import HOOKS, RandomStateHook, StimulativeHook, find_stimulated_backbone
 from mmst.engine.batch import SubnetBatch, draw_subnet_batch, subnet_batch

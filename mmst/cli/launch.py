@@ -11,8 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmst.config import library_of
-from mmst.config.options import has_accelerator
+from mmst.config.library import library_of
+from mmst.engine.accelerator import has_accelerator
 
 __all__ = ['build_runner', 'set_launcher']
 

@@ -17,6 +17,7 @@ from mmst.subnets.evaluation import (
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import draw_predictions, load
@@ -59,7 +60,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, OutputFiles]:
     """Returns the config with all options applied, and checks it."""
     cfg = load(args, args.work_dir)
     _apply_options(cfg, args)
-    edit.check_data_files(cfg, ('test_dataloader',))
+    check_data_files(cfg, ('test_dataloader',))
     output = set_output(cfg, args.out, args.out_item, args.dump)
     edit.set_checkpoint(cfg, args.checkpoint)
     if args.tta:

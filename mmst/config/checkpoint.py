@@ -28,7 +28,7 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
     Args:
         cfg: Config of any model.
         checkpoint: A file or URL with a checkpoint of that model. For a classifier also a name of
-            :data:`~mmst.config.NAMED_WEIGHTS`, or a file with a linear layer that
+            :data:`~mmst.config.named_weights.NAMED_WEIGHTS`, or a file with a linear layer that
             :func:`mmst.checkpoints.convert_checkpoint` converts, which is done in memory.
 
     Returns:

@@ -22,7 +22,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
-from mmst.config import MINI_SETTINGS, layout_of, set_max_iters
+from mmst.config import set_max_iters
+from mmst.config.mini import MINI_SETTINGS, layout_of
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SHIPPED = sorted(file for file in CONFIGS.rglob('*.py') if file.parent.name != '_base_')

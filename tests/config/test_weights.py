@@ -9,7 +9,8 @@ from torch import nn
 
 import mmst  # noqa: F401  (registers STBackbone)
 from mmst.checkpoints import UntrustedCheckpointError
-from mmst.config import NAMED_WEIGHTS, set_weights
+from mmst.config import set_weights
+from mmst.config.named_weights import NAMED_WEIGHTS
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmpretrain')
