@@ -9,9 +9,8 @@ the network.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -25,7 +24,7 @@ from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
 from mmst.engine.registry import INPUT_RULES, build_part
 
-__all__ = ['TrainingCost', 'equal_iters', 'logged_passes', 'training_cost']
+__all__ = ['TrainingCost', 'equal_iters', 'training_cost']
 
 PASSES_PER_STEP = 3
 """A training pass in forward passes: forward, gradients of inputs, gradients of weights."""
@@ -83,19 +82,6 @@ def training_cost(cfg: Config, input_hw: tuple[int, int], iters: int) -> Trainin
 def equal_iters(iters: int, cost: TrainingCost, own: TrainingCost) -> int:
     """Iterations of ``own`` that cost what ``iters`` iterations of ``cost`` do, rounded up."""
     return -int(-cost.flops(iters) // own.flops(1))
-
-
-def logged_passes(lines: Sequence[Mapping[str, Any]], stimulated: float) -> float:
-    """Passes per iteration that a training has logged, like :class:`TrainingCost`'s.
-
-    Args:
-        lines: Logged values of iterations, at least one, at equal distances.
-        stimulated: Part of the iterations that trained subnets; the others repeat the last cost.
-    """
-    areas = [line.get('main/area', 1.0) for line in lines]
-    costs = [line['subnet/cost'] for line in lines if 'subnet/cost' in line]
-    subnets = stimulated * sum(costs) / len(costs) if costs else 0.0
-    return sum(areas) / len(areas) + subnets
 
 
 def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:

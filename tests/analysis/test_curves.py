@@ -1,26 +1,18 @@
-"""Loss curves are read from what mmengine writes, main losses beside the subnets'."""
-
-import json
+"""Loss curves show main losses beside the subnets'."""
 
 import cv2
 import pytest
 
-from mmst.analysis.curves import plot_losses, read_scalars
+from mmst.analysis.curves import plot_losses
+from mmst.analysis.run_log import RunLog
 
-LINES = [
-    {'loss': 3.0, 'loss_cls': 2.0, 'subnet/loss': 4.0, 'subnet/size': 90, 'step': 10},
-    {'loss': 2.0, 'loss_cls': 1.0, 'subnet/loss': 3.0, 'subnet/size': 70, 'step': 20},
-    {'coco/bbox_mAP': 0.2, 'step': 20},
-]
-
-
-@pytest.fixture
-def run_dir(tmp_path):
-    for name, lines in (('20260101_000000', LINES[:1]), ('20260102_000000', LINES)):
-        folder = tmp_path / name / 'vis_data'
-        folder.mkdir(parents=True)
-        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)) + '\n')
-    return tmp_path
+LOG = RunLog(
+    training={
+        10: {'loss': 3.0, 'loss_cls': 2.0, 'subnet/loss': 4.0, 'subnet/size': 90},
+        20: {'loss': 2.0, 'loss_cls': 1.0, 'subnet/loss': 3.0, 'subnet/size': 70},
+    },
+    validation={20: {'coco/bbox_mAP': 0.2}},
+)
 
 
 @pytest.fixture
@@ -42,19 +34,8 @@ def panels(monkeypatch):
     return seen
 
 
-def test_the_newest_run_is_read(run_dir):
-    assert read_scalars(run_dir) == LINES
-
-
-def test_no_run_is_an_error(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match='no .*scalars.json in .*give the work dir of a run'
-    ):
-        read_scalars(tmp_path)
-
-
 def test_each_loss_has_a_panel_with_both_networks(panels):
-    plot_losses(LINES, 'unused.png')
+    plot_losses(LOG, 'unused.png')
     assert panels == {
         'loss': {'main': ([10, 20], [3.0, 2.0]), 'subnets': ([10, 20], [4.0, 3.0])},
         'loss_cls': {'main': ([10, 20], [2.0, 1.0])},
@@ -62,11 +43,11 @@ def test_each_loss_has_a_panel_with_both_networks(panels):
 
 
 def test_a_picture_is_written(tmp_path):
-    plot_losses(LINES, tmp_path / 'curves.png')
+    plot_losses(LOG, tmp_path / 'curves.png')
     picture = cv2.imread(str(tmp_path / 'curves.png'))
     assert picture.std() > 1
 
 
 def test_no_loss_is_an_error(tmp_path):
     with pytest.raises(ValueError, match='at least one loss of a training, got none'):
-        plot_losses(LINES[2:], tmp_path / 'curves.png')
+        plot_losses(RunLog({}, LOG.validation), tmp_path / 'curves.png')
