@@ -14,11 +14,11 @@ from mmst.config.library import library_of
 from mmst.config.stimulative_hook import find_stimulative_hook
 from mmst.config.training import check_training, remove_pretrained
 from mmst.config.traversal import datasets, type_name
+from mmst.core.resize import Size
 from mmst.engine import HOOKS
 
 __all__ = ['StepSettings', 'prepare_step_benchmark', 'take_hook']
 
-Size = tuple[int, int]
 
 FIXED = {'begin': 0, 'by_epoch': False, 'weight_schedule': 'constant'}
 """Settings of every measured hook: it is the stimulated part of a training that is measured."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmst.core import Draw, sample_size
 from mmst.core.resize import (
+    Size,
     check_max_ratio,
     check_min_ratio,
     check_size_divisor,
@@ -20,7 +21,6 @@ from .registry import INPUT_RULES
 
 __all__ = ['RandomSmallerInput']
 
-Size = tuple[int, int]
 
 CANVASES = ('fit', 'keep')
 

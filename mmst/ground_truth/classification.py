@@ -9,11 +9,13 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from .task import ImageResize, Task, find_field, register_ground_truth, register_task
+from mmst.core.resize import Size
+
+from .fields import find_field, register_ground_truth
+from .image_resize import ImageResize
+from .task import Task, register_task
 
 __all__ = ['ClassificationTask', 'share_labels']
-
-Size = tuple[int, int]
 
 
 @register_task(DataSample)

@@ -19,7 +19,7 @@ from mmst.core.state_guard import record_value
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.state_check import checked_pass
-from mmst.ground_truth import register_ground_truth, task
+from mmst.ground_truth import fields, register_ground_truth
 from mmst.ground_truth.classification import share_labels
 
 HALF = RandomSmallerInput(0.5).smallest_sizes
@@ -113,9 +113,9 @@ def test_mixed_images_and_their_soft_scores_are_not_mixed_again(make_classifier,
 @pytest.fixture
 def own_rules(monkeypatch):
     """Lets a test register rules for fields, which are forgotten afterwards."""
-    monkeypatch.setattr('mmst.ground_truth.task._fields', dict(task._fields))
+    monkeypatch.setattr('mmst.ground_truth.fields._fields', dict(fields._fields))
     yield
-    task.find_field.cache_clear()
+    fields.find_field.cache_clear()
 
 
 @pytest.mark.parametrize('list_sizes', [HALF, None, lambda size_hw: [size_hw]])
