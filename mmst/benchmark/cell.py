@@ -20,7 +20,7 @@ from .training_cost import equal_iters, training_cost
 __all__ = ['Cell', 'cell_config', 'changed_settings', 'make_cells', 'read_result', 'write_result']
 
 VALIDATIONS = 10
-"""How often a cell is validated and saved, evenly over its iterations."""
+"""Number of times that a cell is validated and saved, evenly over its iterations."""
 
 
 @dataclass(frozen=True)

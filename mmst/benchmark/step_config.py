@@ -26,7 +26,7 @@ FIXED = {'begin': 0, 'by_epoch': False, 'weight_schedule': 'constant'}
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What is measured.
+    """Settings of a measurement.
 
     Args:
         num_subnets: Numbers of subnets per iteration, K; 0 is a hook that is there but inactive.

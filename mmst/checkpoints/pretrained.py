@@ -23,7 +23,7 @@ __all__ = ['check_pretrained', 'names_checkpoint']
 
 
 def names_checkpoint(init_cfg: Any) -> bool:
-    """Whether an ``init_cfg`` reads a file: mmdet's PVT says so by this key, without a type."""
+    """Tells whether an ``init_cfg`` reads a file; mmdet's PVT has this key without a type."""
     return isinstance(init_cfg, dict) and 'checkpoint' in init_cfg
 
 

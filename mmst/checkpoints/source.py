@@ -17,7 +17,7 @@ from .safe_load import load_checkpoint
 
 __all__ = ['Source', 'read_source', 'source_of']
 
-# Where training code puts the weights, and where the running average of them. mmengine's EMAHook
+# Entries in which training code puts the weights, and their running average. mmengine's EMAHook
 # exchanges the two: its `state_dict` is the average, beside an `ema_state_dict` that is not.
 _WEIGHTS = ('state_dict', 'model', 'model_state_dict', 'net', 'network')
 _AVERAGES = ('state_dict_ema', 'model_ema', 'ema', 'ema_model')

@@ -67,7 +67,7 @@ def build_runner(cfg: Config) -> Runner:
 def _start_on_cpu(cfg: Config) -> None:
     wrapper = cfg.get('model_wrapper_cfg')
     if wrapper is None:
-        # What mmengine does by default, but for device_ids.
+        # The default of mmengine, but for device_ids.
         wrapper = dict(
             type='MMDistributedDataParallel',
             broadcast_buffers=False,

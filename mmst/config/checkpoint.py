@@ -67,7 +67,7 @@ def _location(cfg: Config, checkpoint: str) -> str:
 
 
 def _is_own(cfg: Config, source: Source) -> bool:
-    """Whether mmengine finds a whole model of OpenMMLab in a file."""
+    """Tells whether mmengine finds a whole model of OpenMMLab in a file."""
     if 'backbone' not in cfg.model:
         return True
     has_backbone = any(name.startswith('backbone.') for name in source.state_dict)

@@ -36,7 +36,7 @@ def load_config(file: str) -> Config:
 
 
 def _shipped(name: str) -> Path:
-    """Where ``library::path`` is."""
+    """Path of ``library::path``."""
     library, _, path = name.partition('::')
     spec = importlib.util.find_spec(library) if library.isidentifier() else None
     if spec is None or spec.origin is None:

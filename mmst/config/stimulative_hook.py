@@ -44,5 +44,5 @@ def _one_hook(count: int) -> str:
 
 
 def is_stimulative(hook: Any) -> bool:
-    """Whether a node of a config is a ``StimulativeHook``."""
+    """Tells whether a node of a config is a ``StimulativeHook``."""
     return isinstance(hook, dict) and type_name(hook) == 'StimulativeHook'

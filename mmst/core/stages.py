@@ -78,7 +78,7 @@ class Family(ABC):
 
     @abstractmethod
     def is_additive(self, backbone: nn.Module) -> bool:
-        """Whether blocks end with an addition, see :func:`register_residual_stages`."""
+        """Tells whether blocks end with an addition, see :func:`register_residual_stages`."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +139,13 @@ def known_backbones() -> dict[str, Family]:
 
 
 def is_known(cls: type) -> bool:
-    """Whether a backbone class or a parent of it is registered."""
+    """Tells whether a backbone class or a parent of it is registered."""
     name = _registered_name(cls)
     return name is not None and name in _families
 
 
 def is_additive(backbone: nn.Module) -> bool:
-    """Whether residual branches of a backbone can run alone.
+    """Tells whether residual branches of a backbone can run alone.
 
     Raises:
         TypeError: The class of the backbone is not registered.

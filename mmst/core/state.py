@@ -21,7 +21,7 @@ __all__ = ['isolated_state', 'register_state', 'registered_state']
 
 _attributes: dict[str, tuple[str, ...]] = dict(STATEFUL_ATTRIBUTES)
 _found: dict[type, tuple[str, ...]] = {}
-"""What is registered for a class and its parents, looked up once."""
+"""Attributes registered for a class and its parents, looked up once."""
 
 
 def register_state(module_class: type[nn.Module] | str, *attributes: str) -> None:

@@ -73,7 +73,7 @@ def share_labels(labels: Tensor, resize: ImageResize) -> Tensor:
 
 
 def _are_shared(data_samples: Sequence[DataSample]) -> bool:
-    """Whether data samples hold nothing but shared labels."""
+    """Tells whether data samples hold nothing but shared labels."""
     names = set().union(*(sample._data_fields for sample in data_samples))
     types = set(map(type, data_samples))
     return all(find_field(cls, name) is share_labels for cls in types for name in names)

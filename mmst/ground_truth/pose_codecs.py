@@ -62,7 +62,7 @@ _ONE_IMAGE = {
 """Codecs whose labels cannot follow an image that changes its size, by the reason."""
 
 BINS = 'keypoint_x_labels'
-"""What a head of the SimCC family reads."""
+"""Label that a head of the SimCC family reads."""
 
 
 def head_codec(model: BaseModel) -> BaseKeypointCodec | None:

@@ -119,11 +119,11 @@ class Task:
         return None
 
     def is_placeless(self, data_samples: Sequence[BaseDataElement]) -> bool:
-        """Whether ground truth is about whole images, so that it fits any transform of them."""
+        """Tells whether ground truth is about whole images, and so fits any transform of them."""
         return False
 
     def makes_logits(self, head: object) -> bool:
-        """Whether the output of a head are logits of one label per image."""
+        """Tells whether the output of a head are logits of one label per image."""
         return False
 
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:

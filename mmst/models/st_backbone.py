@@ -98,7 +98,7 @@ def argument_names(cls: type) -> set[str]:
 
 
 def _passes_any_on(cls: type) -> bool:
-    """Whether a class passes any argument on to something that refuses unknown ones.
+    """Tells whether a class passes any argument on to something that refuses unknown ones.
 
     ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
     of ``TIMMBackbone`` go to ``timm.create_model``.

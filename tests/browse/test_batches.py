@@ -55,7 +55,7 @@ def make_random_runner(make_runner):
 
 
 def contents(batch):
-    """What a network reads of a batch."""
+    """Returns what a network reads of a batch."""
     boxes = [sample.gt_instances.bboxes.clone() for sample in batch.data_samples]
     sizes = [tuple(sample.img_shape) for sample in batch.data_samples]
     return batch.inputs.clone(), boxes, sizes

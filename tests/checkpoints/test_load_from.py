@@ -26,7 +26,7 @@ def save(cfg, file, **meta):
 
 @pytest.fixture
 def warnings(capsys):
-    """What has been logged since the last call."""
+    """Returns the warnings since the last call."""
     MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
     return lambda: capsys.readouterr().out
 
@@ -45,7 +45,7 @@ def test_another_number_of_classes_is_told_and_allowed(tmp_path, warnings):
     text = warnings()
     assert 'leaves 2 of 102 tensors of the ImageClassifier of the config random' in text
     assert text.rstrip().endswith(': head.fc.bias, head.fc.weight')
-    # What has other names counts as well: mmengine drops "module." itself.
+    # Tensors of other names count as well: mmengine drops "module." itself.
     state_dict = build_model(config()).state_dict()
     torch.save({f'module.{name}': value for name, value in state_dict.items()}, cfg.load_from)
     check_checkpoint(cfg)

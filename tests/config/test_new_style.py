@@ -44,7 +44,7 @@ REGISTRIES = [
 
 @functools.cache
 def class_of(name, library):
-    """What a name stands for in a library's configs; None if it is no registered one."""
+    """Class of a name in a library's configs, None if it is not registered."""
     with DefaultScope.overwrite_default_scope(library):
         for registry in REGISTRIES:
             with registry.switch_scope_and_registry(None) as own:
@@ -121,7 +121,7 @@ default_scope = None
 
 
 def training_edits(folder):
-    """What tools/train.py does to a config, in its order."""
+    """Edits that tools/train.py makes, in its order."""
     return {
         '--mini': lambda cfg: edit.apply_mini(cfg, mini_root=folder),
         '--data-root': lambda cfg: edit.set_data_root(cfg, folder),
@@ -138,7 +138,7 @@ def training_edits(folder):
 
 
 def other_edits(library):
-    """What the other tools do."""
+    """Edits that the other tools make."""
     tta = {} if library == 'mmpose' else {'--tta': edit.enable_tta}
     return {
         '--depths': prepare_subnet_test,

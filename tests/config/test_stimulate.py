@@ -59,7 +59,7 @@ RTMPOSE = 'mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x
     ],
 )
 def test_the_plain_config_becomes_the_stimulated_one(ours, base):
-    """What our own configs say, but that choices have a name."""
+    """The result is our own config, but that choices have a name."""
     expected = Config.fromfile(ROOT / 'configs' / ours)
     expected.model.backbone.choices = 'inter_stage'
     cfg = Config.fromfile(ROOT / 'configs' / base)

@@ -72,7 +72,7 @@ def test_subnet_of_an_upstream_config_is_trained(config, changes, depths, train_
     ],
 )
 def test_subnet_of_the_resnet_in_another_backbone_is_trained(config, part, train_on):
-    """What the refusals of these two backbones advise."""
+    """The refusals of these two backbones advise it."""
     model = get_config(f'mmseg::{config}').model
     inner = model.backbone.backbone_cfg
     model.data_preprocessor.size = None

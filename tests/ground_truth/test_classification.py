@@ -65,7 +65,7 @@ def infos(tmp_path):
 
 
 def pipeline_batch(model, infos, size):
-    """What mmpretrain's pipeline and preprocessor make of the images at a (width, height)."""
+    """Returns mmpretrain's preprocessed batch of the images at a (width, height)."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)

@@ -55,7 +55,7 @@ def annotated_image(path, height, width, seed):
 
 
 def pipeline_batch(model, infos, scale):
-    """What mmdet's pipeline and preprocessor make of the images at a (long, short) scale."""
+    """Returns mmdet's preprocessed batch of the images at a (long, short) scale."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)

@@ -105,7 +105,7 @@ def _registries() -> Iterator[dict[Any, Any]]:
 
 
 def _of_a_library(value: object) -> bool:
-    """Whether a module of a library defines a class or function, or the class of an object."""
+    """Tells whether a library defines a class or function, or the class of an object."""
     file = getattr(sys.modules.get(getattr(value, '__module__', '')), '__file__', None)
     return file is not None and not LIBRARIES.isdisjoint(Path(file).parents)
 

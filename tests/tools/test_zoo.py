@@ -152,7 +152,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def logged():
-    """What a run has logged, line by line."""
+    """Lines that a run has logged."""
     return lambda work_dir: [
         json.loads(line)
         for log in sorted(work_dir.glob('*/vis_data/scalars.json'))
