@@ -9,7 +9,7 @@ the network.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import cast
 
 import torch
@@ -22,7 +22,9 @@ from mmst.config.training import remove_pretrained
 from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
+from mmst.engine.expected_cost import ExpectedCost
 from mmst.engine.registry import INPUT_RULES, build_part
+from mmst.engine.settings import StimulativeSettings
 
 __all__ = ['TrainingCost', 'equal_iters', 'training_cost']
 
@@ -93,7 +95,8 @@ def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
 def _subnet_passes(hook: ConfigDict, model: nn.Module, input_hw: tuple[int, int]) -> float:
     """Expected passes of the subnets of a stimulated iteration."""
     backbone = find_stimulated_backbone(model)
-    depth = depth_cost(backbone, input_hw).expected_ratio(cast(DepthSpace, backbone.depth_space))
-    inputs = hook.get('inputs')
-    area = build_part(INPUT_RULES, inputs).expected_area_ratio if inputs else 1.0
-    return hook.get('num_subnets', 1) * hook.get('batch_fraction', 1.0) * depth * area
+    names = {field.name for field in fields(StimulativeSettings)}
+    settings = StimulativeSettings(**{name: hook[name] for name in hook if name in names})
+    inputs = None if settings.inputs is None else build_part(INPUT_RULES, settings.inputs)
+    cost = depth_cost(backbone, input_hw)
+    return ExpectedCost.of(settings, cast(DepthSpace, backbone.depth_space), cost, inputs).passes

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmst.core import DepthSpace, Draw
 
 from .batch import check_batch
+from .expected_cost import count_depth_cost
 from .failures import LossCheck
 from .labels import SUBNETS, labelled
 from .main_forward import MainCall, MainForward
@@ -24,7 +25,7 @@ from .run_checks import check_model, check_run, check_step
 from .schedule import Schedule
 from .settings import StimulativeSettings
 from .subnet_pass import SubnetTrainer
-from .summary import count_depth_cost, summarize
+from .summary import summarize
 
 __all__ = ['StimulativeHook']
 
@@ -74,6 +75,7 @@ class StimulativeHook(StimulativeSettings, Hook):
     priority = 'NORMAL'
 
     def __post_init__(self) -> None:
+        # The settings are frozen. This class is no dataclass: all else that it sets is free.
         super().__post_init__()
         self._supervision = build_part(SUPERVISIONS, self.supervision)
         self.input_rule: Any = None
