@@ -57,7 +57,7 @@ def check_pretrained(cfg: Config) -> None:
             (backbone, unexpected), (twin, _) = (
                 _initial_backbone(cfg, bool(whole), seed) for seed in (0, 1)
             )
-    except KeyError as error:  # from Swin, for one, which resizes tables by their names in the file
+    except KeyError as error:  # e.g. from Swin, which looks up by name the tables that it resizes
         raise ValueError(
             f'init_cfg names {named}, which the backbone cannot load: it has no {error}; give '
             'weights of this architecture'

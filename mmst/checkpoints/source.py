@@ -114,7 +114,7 @@ def _read(file: Path) -> tuple[Any, dict[str, Any]]:
     if file.suffix == '.safetensors':
         return _read_safetensors(file)
     _check_first_bytes(file)
-    # The command line that timm and torchvision save: attributes and nothing that acts.
+    # timm and torchvision save their command line: an object with attributes, without code.
     with torch.serialization.safe_globals([argparse.Namespace]):
         return load_checkpoint(file, verify=True), {}
 

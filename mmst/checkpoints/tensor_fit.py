@@ -99,7 +99,7 @@ def try_loading(model: nn.Module, checkpoint: Mapping[str, Any]) -> TensorFit:
         tensor.data.fill_(torch.nan)
     state_dict = checkpoint.get('state_dict', checkpoint)
     loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
-    # Torch's attribute, by which layers read older versions.
+    # Torch's attribute that tells layers the version of a state dict.
     loaded._metadata = getattr(state_dict, '_metadata', {})  # type: ignore[attr-defined]
     with unexpected_names(model) as unexpected:
         load_state_dict(model, loaded, strict=False, logger='silent')

@@ -64,7 +64,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, OutputFiles]:
     output = set_output(cfg, args.out, args.out_item, args.dump)
     edit.set_checkpoint(cfg, args.checkpoint)
     if args.tta:
-        edit.enable_tta(cfg)  # puts another model around
+        edit.enable_tta(cfg)  # wraps the model
     return set_launcher(cfg, args.launcher, args.local_rank), output
 
 

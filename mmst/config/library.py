@@ -79,7 +79,7 @@ def _scope_of_types(cfg: Config) -> str:
         scope = scope_of(unbuilt_type(node) or '', PLAIN.scope)
         if scope in LIBRARIES:
             return scope
-        # A user's own class is for the library that it derives from.
+        # A user's own class belongs to the library of its base class.
         for parent in inspect.getmro(node.type) if inspect.isclass(node.get('type')) else ():
             if scope_of(parent, PLAIN.scope) in LIBRARIES:
                 return scope_of(parent, PLAIN.scope)

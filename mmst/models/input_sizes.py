@@ -32,7 +32,7 @@ def find_size_divisor(backbone: nn.Module, are_padded: bool) -> tuple[int | None
     divisors = [LARGEST_STRIDE] if are_padded else sorted({_patch(backbone), LARGEST_STRIDE})
     problem = ''
     for divisor in divisors:
-        # Odd multiples; no network is made for both sizes and no other.
+        # Odd multiples: no network takes these two sizes alone.
         problem = _problem(backbone, (BASE + divisor, BASE + 3 * divisor))
         if not problem:
             return 1 if are_padded else divisor, ''

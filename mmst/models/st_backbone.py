@@ -78,7 +78,7 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
     with ROOT_MODELS.switch_scope_and_registry(None) as registry:
         try:
             cls = registry.get(wraps)
-        except RuntimeError:  # what looks like the path of a class, and is none
+        except RuntimeError:  # it looks like the path of a class but is none
             cls = None
     if not inspect.isclass(cls):
         raise KeyError(
