@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from logging import Logger
 
-from torch import nn
-
-from mmst.core import DepthCost, DepthSpace, depth_cost
-from mmst.core.cost import BlockShapeError
+from mmst.core import DepthCost, DepthSpace
 
 from .inputs import RandomSmallerInput
 from .settings import StimulativeSettings
 
-__all__ = ['ExpectedCost', 'count_depth_cost']
-
-COUNTED_SIZES = (128, 224, 256)
-"""Sizes in pixels at which FLOPs are counted: the first that the backbone takes."""
+__all__ = ['ExpectedCost']
 
 
 @dataclass(frozen=True)
@@ -59,20 +52,3 @@ class ExpectedCost:
     def passes(self) -> float:
         """The product: cost in main passes."""
         return self.batches * self.depth * self.area
-
-
-def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
-    """Counts the backbone's FLOPs; where that fails, for whatever reason, only logs it.
-
-    Raises:
-        BlockShapeError: A block that could be skipped changes the shape of its input.
-    """
-    for size in COUNTED_SIZES:
-        try:
-            return depth_cost(backbone, (size, size))
-        except BlockShapeError:
-            raise
-        except Exception as error:
-            problem = f'{type(error).__name__}: {error}'
-    logger.warning(f'FLOPs of the backbone cannot be counted: {problem}')
-    return None

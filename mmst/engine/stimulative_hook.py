@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 from mmst.core import DepthSpace, Draw
 
 from .batch import check_batch
-from .expected_cost import count_depth_cost
 from .failures import LossCheck
 from .labels import SUBNETS, labelled
 from .main_forward import MainCall, MainForward
@@ -25,7 +24,7 @@ from .run_checks import check_model, check_run, check_step
 from .schedule import Schedule
 from .settings import StimulativeSettings
 from .subnet_pass import SubnetTrainer
-from .summary import summarize
+from .summary import count_depth_cost, summarize
 
 __all__ = ['StimulativeHook']
 

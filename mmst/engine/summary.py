@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from logging import Logger
 from typing import cast
 
 from torch import nn
 
-from mmst.core import DepthCost, DepthSpace
+from mmst.core import DepthCost, DepthSpace, depth_cost
+from mmst.core.cost import BlockShapeError
 
 from .expected_cost import ExpectedCost
 from .inputs import RandomSmallerInput
 from .schedule import Schedule
 
-__all__ = ['summarize']
+__all__ = ['count_depth_cost', 'summarize']
+
+COUNTED_SIZES = (128, 224, 256)
+"""Sizes in pixels at which FLOPs are counted: the first that the backbone takes."""
+
+
+def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
+    """Counts the backbone's FLOPs; where that fails, for whatever reason, only logs it.
+
+    Raises:
+        BlockShapeError: A block that could be skipped changes the shape of its input.
+    """
+    for size in COUNTED_SIZES:
+        try:
+            return depth_cost(backbone, (size, size))
+        except BlockShapeError:
+            raise
+        except Exception as error:
+            problem = f'{type(error).__name__}: {error}'
+    logger.warning(f'FLOPs of the backbone cannot be counted: {problem}')
+    return None
 
 
 def summarize(

@@ -26,7 +26,7 @@ def save(cfg, file, **meta):
 
 @pytest.fixture
 def warnings(capsys):
-    """Returns the warnings since the last call."""
+    """What has been logged since the last call."""
     MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
     return lambda: capsys.readouterr().out
 

@@ -27,7 +27,7 @@ def weights():
 
 @pytest.fixture
 def warnings(capsys):
-    """Returns the warnings since the last call."""
+    """What has been logged since the last call."""
     MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
     return lambda: capsys.readouterr().out
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from mmst.core import Block, register_residual_stages
 from mmst.core.cost import depth_cost
-from mmst.engine.expected_cost import count_depth_cost
+from mmst.engine.summary import count_depth_cost
 
 
 class Fixed(nn.Module):
