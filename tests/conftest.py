@@ -58,10 +58,11 @@ def make_detector(detector_config):
 @pytest.fixture
 def batch():
     """Two preprocessed images of 64 x 96 and 96 x 64 pixels and their data samples."""
+    structures = pytest.importorskip('mmdet.structures')
+    from detections import Detections
     from mmengine.dataset import pseudo_collate
-    from small_detector import Samples
 
-    samples = Samples()
+    samples = Detections(structures.DetDataSample)
 
     def preprocess(model, indices=(1, 2)):
         raw = pseudo_collate([samples[index] for index in indices])
@@ -79,10 +80,11 @@ def hook_config():
 
 
 @pytest.fixture
-def build_runner(tmp_path):
+def build_runner(tmp_path, monkeypatch):
     """Builds a Runner for a few iterations; ``hook=None`` trains plainly."""
-    from recorded_run import recorded_runner
+    from recorded_run import NO_PAUSE, recorded_runner
 
+    monkeypatch.setattr(*NO_PAUSE)
     made = 0
 
     def build(hook, **settings):
@@ -100,13 +102,15 @@ def build_runner(tmp_path):
 @pytest.fixture
 def make_runner(build_runner, mmdet_scope):
     """Builds a Runner of the detector, or of another model of mmdet."""
+    from detections import Detections
+    from mmdet.structures import DetDataSample
     from recorded_run import HOOK, loader
-    from small_detector import Samples, make_detector_config
+    from small_detector import make_detector_config
 
     def make(hook=HOOK, *, model=None, samples=8, **settings):
         detection = {
             'model': model or make_detector_config(choices=(2, 2, 2, 2)),
-            'train_dataloader': loader(Samples(samples)),
+            'train_dataloader': loader(Detections(DetDataSample, samples)),
             'default_scope': 'mmdet',
         }
         return build_runner(hook, **{**detection, **settings})

@@ -14,10 +14,10 @@ def draw(model, data, rule, index, fraction=1.0):
 
 
 @pytest.fixture
-def square_batch(make_detector, batch):
+def square_batch(make_toy, toy_batch):
     """A detector, and a batch of two images of 64 x 64 pixels without padding."""
-    model = make_detector()
-    return model, batch(model, (2, 6))
+    model = make_toy()
+    return model, toy_batch(model, (2, 6))
 
 
 def test_compound_inputs_are_resized_one_after_the_other(square_batch):
@@ -127,6 +127,6 @@ def test_transforms_of_a_detectors_images_are_refused(square_batch):
     """Boxes would have to follow a flip."""
     model, data = square_batch
     rule = RandomSmallerInput(transforms=[{'type': 'RandomHorizontalFlip'}])
-    message = 'got RandomHorizontalFlip for DetDataSample; they are for classifiers'
+    message = 'got RandomHorizontalFlip for Sample; they are for classifiers'
     with pytest.raises(ValueError, match=message):
         check_batch(model, **data, rule=rule)

@@ -115,12 +115,12 @@ class SampleTask(Task):
         return [sample.img_shape for sample in data_samples]
 
 
-@register_ground_truth(Sample, 'gt_instances.bboxes')
+@register_ground_truth(Sample, 'gt_instances.bboxes', 'ignored_instances.bboxes')
 def resize_boxes(boxes, resize):
     return boxes * boxes.new_tensor(resize.factor_xy * 2)
 
 
-@register_ground_truth(Sample, 'gt_instances.labels')
+@register_ground_truth(Sample, 'gt_instances.labels', 'ignored_instances.labels')
 def copy_labels(labels, resize):
     return labels.clone()
 
