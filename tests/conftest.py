@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +117,20 @@ def make_runner(build_runner, mmdet_scope):
         return build_runner(hook, **{**detection, **settings})
 
     return make
+
+
+@pytest.fixture
+def saved_figures(monkeypatch):
+    """Figures of matplotlib by the names of the files that they were saved in."""
+    figure_type = pytest.importorskip('matplotlib.figure').Figure
+    save, figures = figure_type.savefig, {}
+
+    def savefig(figure, path, **options):
+        save(figure, path, **options)
+        figures[Path(path).name] = figure
+
+    monkeypatch.setattr(figure_type, 'savefig', savefig)
+    return figures
 
 
 @pytest.fixture
