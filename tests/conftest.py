@@ -58,18 +58,11 @@ def make_detector(detector_config):
 
 @pytest.fixture
 def batch():
-    """Two preprocessed images of 64 x 96 and 96 x 64 pixels and their data samples."""
+    """Preprocesses images with mmdet's data samples for a model."""
     structures = pytest.importorskip('mmdet.structures')
-    from detections import Detections
-    from mmengine.dataset import pseudo_collate
+    from detections import preprocessed_batches
 
-    samples = Detections(structures.DetDataSample)
-
-    def preprocess(model, indices=(1, 2)):
-        raw = pseudo_collate([samples[index] for index in indices])
-        return model.data_preprocessor(raw, training=True)
-
-    return preprocess
+    return preprocessed_batches(structures.DetDataSample)
 
 
 @pytest.fixture

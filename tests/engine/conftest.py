@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from detections import Detections
-from mmengine.dataset import pseudo_collate
+from detections import Detections, preprocessed_batches
 from recorded_run import HOOK, loader
 from toy_classifier import Images, Sample
 from toy_detector import ToyDetector
@@ -48,14 +47,8 @@ def make_toy():
 
 @pytest.fixture
 def toy_batch():
-    """Two of its preprocessed images, of 64 x 96 and 96 x 64 pixels, and their data samples."""
-    samples = Detections(Sample)
-
-    def preprocess(model, indices=(1, 2)):
-        raw = pseudo_collate([samples[index] for index in indices])
-        return model.data_preprocessor(raw, training=True)
-
-    return preprocess
+    """Preprocesses images with data samples of mmengine alone for a model."""
+    return preprocessed_batches(Sample)
 
 
 @pytest.fixture

@@ -139,8 +139,12 @@ class SquaredDistance(nn.Module):
 def test_any_registered_loss_of_two_logits_will_do(make_classifier_runner, hook_config):
     supervision = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'SquaredDistance'}}
     runner = make_classifier_runner(hook_config(supervision=supervision), max_iters=1)
+    logits = []
+    runner.model.head.register_forward_hook(lambda *call: logits.append(call[2].detach()))
     runner.train()
-    assert runner.record.subnet[0]['loss'][0] > 0
+    teacher, student = logits
+    expected = (student - teacher).square().mean().item()
+    assert runner.record.subnet[0]['loss'][0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

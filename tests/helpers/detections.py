@@ -1,9 +1,11 @@
 """Images with boxes, as a detector's pipeline packs them."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import BaseDataElement, InstanceData
 from torch.utils.data import Dataset
 
@@ -40,3 +42,17 @@ class Detections(Dataset):
 
     def __getitem__(self, index):
         return copy.deepcopy(self.samples[index])
+
+
+def preprocessed_batches(kind: type[BaseDataElement]) -> Callable[..., dict]:
+    """Returns a function of a model that preprocesses some of the images for it.
+
+    The default are two, of 64 x 96 and 96 x 64 pixels.
+    """
+    samples = Detections(kind)
+
+    def preprocess(model, indices=(1, 2)):
+        raw = pseudo_collate([samples[index] for index in indices])
+        return model.data_preprocessor(raw, training=True)
+
+    return preprocess
