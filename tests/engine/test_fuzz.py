@@ -395,11 +395,8 @@ ONE_VALUE = 'Expected more than 1 value per channel when training'
     schedules(),
     st.integers(1, 2),
 )
-def test_any_run(
-    monkeypatch, make_runner, hook_config, images, batch_size, divisor, backbone, schedule, counts
-):
+def test_any_run(make_runner, hook_config, images, batch_size, divisor, backbone, schedule, counts):
     settings, loop = schedule
-    monkeypatch.setattr('time.sleep', lambda seconds: None)  # mmengine's, between two epochs
 
     def train(hook):
         runner = make_runner(

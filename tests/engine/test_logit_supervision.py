@@ -105,6 +105,7 @@ def test_main_network_is_trained_as_without(make_classifier_runner, hook_config)
     for name, value in plain.model.state_dict().items():
         assert torch.equal(stimulated.model.state_dict()[name], value), name
     assert all(values['loss'][0] > 0 for values in stimulated.record.subnet)
+    assert not stimulated.model.head._forward_hooks
 
 
 @pytest.mark.usefixtures('same_draws')

@@ -98,6 +98,7 @@ def test_training_leaves_no_hook_and_no_skipped_block(make_toy_runner):
     model = runner.train()
     assert [name for name, _ in model.named_modules()] == names
     assert not model._forward_pre_hooks and not model._forward_hooks
+    assert not runner.optim_wrapper.optimizer._optimizer_step_pre_hooks
 
 
 @pytest.mark.parametrize(
