@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.registry import MODELS
+from recorded_run import gradients
 from torch import nn
 
 from mmst.core import (
@@ -18,13 +19,6 @@ from mmst.models.losses import KLMinusLoss
 
 KL = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLDivLoss', 'temperature': 2.0}}
 MINUS = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLMinusLoss'}}
-
-
-def gradients(runner):
-    """Trains for one SGD step with momentum, whose first buffer is the gradient."""
-    runner.train()
-    state = runner.optim_wrapper.optimizer.state
-    return {n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters()}
 
 
 def by_hand(model, loss, truth_weight):

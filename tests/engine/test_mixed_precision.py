@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
+from recorded_run import gradients
 
 from mmst.engine.supervision import GroundTruthSupervision
 
@@ -24,15 +25,6 @@ class CpuAmpOptimWrapper(AmpOptimWrapper):
 def amp(**settings):
     optimizer = {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}
     return {'type': 'CpuAmpOptimWrapper', 'optimizer': optimizer, **settings}
-
-
-def gradients(runner):
-    """Trains for one step; the first momentum buffer is the gradient, without the scale."""
-    runner.train()
-    state = runner.optim_wrapper.optimizer.state
-    return {
-        n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters() if p in state
-    }
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
+from recorded_run import momentum
 
 import mmst
 from mmst.core import Draw, depth_cost, sample_size
@@ -30,12 +31,6 @@ def trained(runner):
     """Trains at once: building the next Runner seeds the global generators again."""
     runner.train()
     return runner
-
-
-def first_gradients(runner):
-    """Gradients of a run of one iteration: SGD's momentum buffers start as copies of them."""
-    state = runner.optim_wrapper.optimizer.state
-    return {n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters()}
 
 
 def passes(runner):
@@ -71,7 +66,7 @@ def test_gradient_is_that_of_main_plus_weighted_subnets(make_toy_runner, hook_co
         subnet = model.backbone.depth_space.sample(seed=7, step=0, index=index)
         batch = subnet_batch(model, **data, list_sizes=partial(rule.sizes, draw=draw))
         trainer.run(SubnetPass(draw, subnet), batch, weight=1.0)
-    main, both = first_gradients(plain), first_gradients(stimulated)
+    main, both = momentum(plain), momentum(stimulated)
     changed = 0
     for name, parameter in model.named_parameters():
         subnets = torch.zeros(()) if parameter.grad is None else parameter.grad

@@ -75,6 +75,23 @@ def recorded_runner(hook, *, max_iters=3, epochs=None, lr=0.01, **settings) -> R
     return runner
 
 
+def momentum(runner) -> dict:
+    """Momentum buffers by parameter: after the first step they are the gradients."""
+    state = runner.optim_wrapper.optimizer.state
+    return {
+        name: state[parameter]['momentum_buffer']
+        for name, parameter in runner.model.named_parameters()
+        if parameter in state
+    }
+
+
+def gradients(runner) -> dict:
+    """Trains for one iteration and returns the gradients by parameter."""
+    runner.train()
+    assert runner.iter == 1
+    return momentum(runner)
+
+
 def loader(dataset, batch_size=2, shuffle=True) -> dict:
     """Settings of a data loader in the process of the run."""
     return {
