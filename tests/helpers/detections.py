@@ -47,7 +47,7 @@ class Detections(Dataset):
 def preprocessed_batches(kind: type[BaseDataElement]) -> Callable[..., dict]:
     """Returns a function of a model that preprocesses some of the images for it.
 
-    The default are two, of 64 x 96 and 96 x 64 pixels.
+    The default are two, of 96 x 64 and 64 x 64 pixels.
     """
     samples = Detections(kind)
 
