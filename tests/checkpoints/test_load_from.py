@@ -4,7 +4,6 @@ import pytest
 import torch
 from classifier_config import classifier_config
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 
@@ -22,13 +21,6 @@ def config(classes=7, scope='mmpretrain', **backbone):
 def save(cfg, file, **meta):
     torch.save({'state_dict': build_model(cfg).state_dict(), 'meta': meta}, file)
     return str(file)
-
-
-@pytest.fixture
-def warnings(capsys):
-    """What has been logged since the last call."""
-    MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
-    return lambda: capsys.readouterr().out
 
 
 def test_a_checkpoint_of_the_model_is_taken_without_a_word(tmp_path, warnings):

@@ -9,11 +9,10 @@ import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
-from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmengine.registry import MODELS, TRANSFORMS
 from mmpretrain.models import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import MODELS as PRETRAIN_MODELS
 from mmpretrain.structures import DataSample, MultiTaskDataSample
-from mmpretrain.utils import register_all_modules
 
 from mmst.core.state_guard import record_value
 from mmst.engine.batch import subnet_batch
@@ -22,15 +21,9 @@ from mmst.engine.state_check import checked_pass
 from mmst.ground_truth import fields, register_ground_truth
 from mmst.ground_truth.classification import share_labels
 
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 HALF = RandomSmallerInput(0.5).smallest_sizes
 MEAN = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
-
-
-@pytest.fixture(autouse=True)
-def mmpretrain_scope(mmdet_scope):
-    register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        yield
 
 
 @pytest.fixture
