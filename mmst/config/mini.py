@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmst.engine.accelerator import has_accelerator
 from mmst.models.st_backbone import PAD_SMALL_MAP, argument_names
 
 from .classes import class_of
 from .data import set_data_root
-from .options import has_accelerator
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .traversal import leaf_datasets, scoped_type_name, transforms, type_name

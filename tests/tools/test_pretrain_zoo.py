@@ -13,7 +13,9 @@ from mmpretrain.utils import register_all_modules
 from torch import nn
 
 from mmst.checkpoints import load_checkpoint
-from mmst.config import layout_of, load_config, stimulate
+from mmst.config import stimulate
+from mmst.config.file import load_config
+from mmst.config.mini import layout_of
 from mmst.core import DepthSpace, active_subnet
 from mmst.mini import make_mini_data
 
