@@ -92,7 +92,8 @@ def test_the_plain_config_becomes_the_stimulated_one(ours, base):
         ('mmpretrain::mlp_mixer/mlp-mixer-base-p16_64xb64_in1k.py', LOGITS, CANVAS, {}),
         (RTMPOSE, GROUND_TRUTH, CANVAS, {}),
         (POSE.replace('td-hm_res50', 'td-hm_mspn50').replace('64-', '32-'), GROUND_TRUTH, None, {}),
-        # Several labels per image have no softmax to learn from.
+        # The logits of two classifiers; several labels per image have no softmax to learn from.
+        ('mmpretrain::conformer/conformer-tiny-p16_8xb128_in1k.py', GROUND_TRUTH, SMALLER, {}),
         ('mmpretrain::csra/resnet101-csra_1xb16_voc07-448px.py', GROUND_TRUTH, SMALLER, {}),
     ],
 )
