@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import mmst.benchmark as benchmark
 import mmst.config as edit
@@ -15,6 +15,7 @@ import mmst.config as edit
 from . import options
 from .command import run_command
 from .errors import preparation
+from .key_values import KeyValues
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
 
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         '--hook-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValues,
         metavar='KEY=VALUE',
         help='changes to the StimulativeHook, e.g. interval=2 inputs.min_ratio=0.5',
     )
