@@ -98,7 +98,8 @@ def test_the_plain_config_becomes_the_stimulated_one(ours, base):
         # Where images are the targets, they keep their size.
         (MAE, GROUND_TRUTH, None, {}),
         (f'mmpretrain::simmim/{SIMMIM}', GROUND_TRUTH, None, {}),
-        # Several labels per image have no softmax to learn from.
+        # The logits of two classifiers; several labels per image have no softmax to learn from.
+        ('mmpretrain::conformer/conformer-tiny-p16_8xb128_in1k.py', GROUND_TRUTH, SMALLER, {}),
         ('mmpretrain::csra/resnet101-csra_1xb16_voc07-448px.py', GROUND_TRUTH, SMALLER, {}),
     ],
 )
