@@ -78,6 +78,9 @@ class StimulativeSettings:
     weight_schedule: str = field(
         default='constant', metadata=_rule(lambda name, value: weight_factor(value, 0.0))
     )
+    order: str = field(
+        default='main_first', metadata=_one_of('main_first', 'subnets_first')
+    )
     norm: str = field(default='isolated', metadata=_one_of('isolated', 'shared'))
     on_nonfinite: str = field(default='stop', metadata=_one_of('stop', 'skip'))
     seed: int | None = None

@@ -15,6 +15,7 @@ from mmst.core import DepthSpace, Draw
 from .batch import check_batch
 from .failures import LossCheck
 from .labels import SUBNETS, labelled
+from .main_backward import MainBackward
 from .main_forward import MainCall, MainForward
 from .model_parts import find_stimulated_backbone, unwrapped
 from .pass_scalars import PREFIX, PassScalars, published_counts
@@ -102,7 +103,11 @@ class StimulativeHook(StimulativeSettings, Hook):
             self._counts = self._no_counts()
             self._counts.update(published_counts(runner.message_hub))
         self._cost = count_depth_cost(backbone, runner.logger)
-        self._forward = MainForward(self._model, self._supervision.teacher(self._model))
+        self._main_backward = None
+        if self.order == 'main_first':
+            self._main_backward = MainBackward(self._model, runner.optim_wrapper)
+        teacher = self._supervision.teacher(self._model)
+        self._forward = MainForward(self._model, teacher, self._main_backward)
         self._batch_is_checked = self.input_rule is None or self.weight == 0
         self._losses = LossCheck(runner.optim_wrapper, self.on_nonfinite == 'skip')
         self._watch_steps(runner)
@@ -145,6 +150,8 @@ class StimulativeHook(StimulativeSettings, Hook):
             FloatingPointError: A loss of a subnet was not finite, and the optimiser took no step.
         """
         self._forward.check_called(runner.iter)
+        if self._main_backward is not None:
+            self._main_backward.check_received(runner.iter)
         self._losses.read()
         for name, value in (self._scalars.read() if self._scalars else {}).items():
             runner.message_hub.update_scalar(PREFIX + name, value)
