@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ['MainBackward', 'scaled']
-
-Losses = Mapping[str, Any]
+__all__ = ['MainBackward', 'default_order', 'scaled']
 
 
 class MainBackward:
@@ -32,7 +30,7 @@ class MainBackward:
         self._optim_wrapper = optim_wrapper
         self._expected: Sequence[Tensor] | None = None
 
-    def run(self, losses: Losses, device: torch.device) -> Losses:
+    def run(self, losses: Any, device: torch.device) -> Any:
         """Runs the backward, which frees the graph, and returns the losses that stand for it.
 
         Args:
@@ -53,11 +51,15 @@ class MainBackward:
             return losses  # the training step fails as it would alone
         with torch.autocast(device.type, enabled=False):
             total, _ = self._model.parse_losses(leaf_losses)
-            scaled(total, self._optim_wrapper).backward()
-            summed = [graph for graph, leaf in zip(graphs, leaves, strict=True) if _has_grad(leaf)]
-            torch.autograd.backward(summed, [leaf.grad for leaf in leaves if _has_grad(leaf)])
+            scaled(total, self._optim_wrapper).backward(inputs=leaves)
+            summed = [
+                (loss, leaf.grad)
+                for loss, leaf in zip(graphs, leaves, strict=True)
+                if leaf.grad is not None
+            ]
+            torch.autograd.backward([loss for loss, _ in summed], [grad for _, grad in summed])
         self._expected = [
-            leaf.grad if _has_grad(leaf) else torch.zeros_like(leaf) for leaf in leaves
+            torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves
         ]
         trained = filter(_has_grad, self._model.parameters())
         values = (leaf.detach() for leaf in leaves)
@@ -86,14 +88,15 @@ class MainBackward:
             raise self._refusal('a second one')
         if torch.is_grad_enabled():
             raise self._refusal('one with create_graph=True')
+        # The host waits for the device, which has all work but averaging in its queue.
         if not torch.allclose(_flat(gradients), _flat(expected), equal_nan=True):
             raise self._refusal('one of another sum of the losses, or with another scale')
 
     def _refusal(self, got: str) -> RuntimeError:
         return RuntimeError(
             f"train_step of {type(self._model).__name__} must run one backward of the model's "
-            "losses, summed by its parse_losses and scaled by optim_wrapper, with order='main_"
-            f"first', got {got}. Set order='subnets_first' in the StimulativeHook"
+            'losses, summed by its parse_losses and scaled by optim_wrapper, with order='
+            f"'main_first', got {got}. Set order='subnets_first' in the StimulativeHook"
         )
 
 
@@ -113,6 +116,19 @@ class _Done(torch.autograd.Function):
         # None adds nothing and takes no time, but a parameter's own hooks want a tensor.
         nothing = (torch.zeros_like(p) if p._backward_hooks else None for p in ctx.parameters)
         return None, None, *[None] * ctx.count, *nothing
+
+
+def default_order(model: nn.Module, has_teacher: bool) -> str:
+    """Returns which backward comes first if nothing else is asked for.
+
+    Args:
+        model: The model that the loop trains, perhaps in a distributed wrapper.
+        has_teacher: Whether subnets wait for the main network's forward, in the memory of which
+            they would else run.
+    """
+    ordinary = (BaseModel.train_step, MMDistributedDataParallel.train_step)
+    is_ordinary = getattr(type(model), 'train_step', None) in ordinary
+    return 'main_first' if has_teacher and is_ordinary else 'subnets_first'
 
 
 def scaled(loss: Tensor, optim_wrapper: OptimWrapper) -> Tensor:

@@ -45,10 +45,10 @@ def momentum(runner):
 
 
 def test_loss_that_is_not_finite_stops_before_the_step(
-    make_classifier_runner, hook_config, fail_at
+    make_classifier_runner, hook_config, fail_at, order
 ):
     fail_at(nan, 3)
-    runner = make_classifier_runner(hook_config(num_subnets=2), max_iters=4)
+    runner = make_classifier_runner(hook_config(num_subnets=2, order=order), max_iters=4)
     weights = []
     runner.record.after_train_iter = lambda *args, **kwargs: weights.append(state(runner.model))
     message = (
@@ -64,9 +64,9 @@ def test_loss_that_is_not_finite_stops_before_the_step(
 
 
 def test_skipped_passes_are_counted_and_leave_no_gradient(
-    make_classifier_runner, hook_config, fail_at
+    make_classifier_runner, hook_config, fail_at, order
 ):
-    hook = hook_config(num_subnets=2, on_nonfinite='skip')
+    hook = hook_config(num_subnets=2, on_nonfinite='skip', order=order)
     fail_at(nan, 0, 1, 4)
     runner = make_classifier_runner(hook, max_iters=3, lr=0.0, log_level='WARNING')
     gradients = []
@@ -169,8 +169,9 @@ def test_interrupted_training_leaves_the_model_as_it_was(
     assert random.getstate() == python_state
 
 
-def test_gradients_left_by_an_interruption_are_dropped(make_classifier_runner, hook_config):
-    interrupted, fresh = (make_classifier_runner(hook_config(), max_iters=1) for _ in range(2))
+def test_gradients_left_by_an_interruption_are_dropped(make_classifier_runner, hook_config, order):
+    hook = hook_config(order=order)
+    interrupted, fresh = (make_classifier_runner(hook, max_iters=1) for _ in range(2))
     for parameter in interrupted.model.parameters():
         parameter.grad = torch.ones_like(parameter)
     for runner in (interrupted, fresh):
