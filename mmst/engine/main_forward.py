@@ -45,8 +45,9 @@ class MainForward:
 
     Args:
         model: The model, without distributed wrapper.
-        teacher: Module whose output the callback wants. With one the callback comes after the
-            forward, without before it.
+        teacher: Module whose output the callback wants.
+        backward: Runs the backward of the losses before the callback. With it or a teacher the
+            callback comes after the forward, without both before it.
     """
 
     def __init__(
