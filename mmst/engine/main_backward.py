@@ -30,12 +30,11 @@ class MainBackward:
         self._optim_wrapper = optim_wrapper
         self._expected: Sequence[Tensor] | None = None
 
-    def run(self, losses: Any, device: torch.device) -> Any:
+    def run(self, losses: Any) -> Any:
         """Runs the backward, which frees the graph, and returns the losses that stand for it.
 
         Args:
             losses: What the model's forward returned: tensors and lists of tensors, by name.
-            device: Where they are.
         """
         graphs: list[Tensor] = []
         leaves: list[Tensor] = []
@@ -49,7 +48,7 @@ class MainBackward:
         leaf_losses = _with_graphs_replaced(losses, cut)
         if not leaves:
             return losses  # the training step fails as it would alone
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(leaves[0].device.type, enabled=False):
             total, _ = self._model.parse_losses(leaf_losses)
             scaled(total, self._optim_wrapper).backward(inputs=leaves)
             summed = [
@@ -123,8 +122,8 @@ def default_order(model: nn.Module, has_teacher: bool) -> str:
 
     Args:
         model: The model that the loop trains, perhaps in a distributed wrapper.
-        has_teacher: Whether subnets wait for the main network's forward, in the memory of which
-            they would else run.
+        has_teacher: Whether subnets run after the main network's forward, so that its graph would
+            wait for them.
     """
     ordinary = (BaseModel.train_step, MMDistributedDataParallel.train_step)
     is_ordinary = getattr(type(model), 'train_step', None) in ordinary

@@ -78,14 +78,14 @@ class MainForward:
 
         def call_last(model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> Any:
             call = self._training_call(args, kwargs)
-            if call is None:
+            if call is None or not samples:
                 return None
             self.disarm()
             if losses is None:  # the forward has failed
                 return None
             logits = check_logits(outputs).detach() if self._teacher is not None else None
             if self._backward is not None:
-                losses = self._backward.run(losses, call.inputs.device)
+                losses = self._backward.run(losses)
             callback(replace(call, data_samples=samples[-1], logits=logits))
             return losses
 

@@ -15,7 +15,10 @@ from mmst.engine.main_backward import MainBackward
 
 
 class Losses(BaseModel):
-    """Parameters that are shared, frozen, hooked or not used, and one of parse_losses alone."""
+    """Parameters that are shared, frozen, hooked or not used, and one of parse_losses alone.
+
+    One loss is of a gradient.
+    """
 
     def __init__(self):
         super().__init__()
@@ -30,7 +33,9 @@ class Losses(BaseModel):
     def forward(self, inputs):
         features = self.shared(self.frozen(self.shared(inputs))) * self.masked
         parts = [features.square(), features[:, :1].sin().mean()]
-        return {'loss_parts': parts, 'loss': features.abs().mean(), 'seen': features.mean()}
+        (slope,) = torch.autograd.grad(features.sum(), self.shared.weight, create_graph=True)
+        losses = {'loss_slope': slope.square().mean(), 'loss': features.abs().mean()}
+        return {'loss_parts': parts, **losses, 'seen': features.mean()}
 
     def parse_losses(self, losses):
         total, values = super().parse_losses(losses)
@@ -52,7 +57,7 @@ def test_gradients_and_values_are_those_of_the_backward_alone():
         for batch in torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.manual_seed(1)):
             losses = model(batch)
             if is_early:
-                losses = backward.run(losses, batch.device)
+                losses = backward.run(losses)
             total, logged = model.parse_losses(losses)
             wrapper.loss_scaler.scale(wrapper.scale_loss(total)).backward()
             wrapper._inner_count += 1
