@@ -14,6 +14,7 @@ from mmst.models.st_backbone import PAD_SMALL_MAP, argument_names
 
 from .classes import class_of
 from .data import set_data_root
+from .options import has_accelerator
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .stand_ins import stand_in_layout, use_stand_ins
@@ -198,7 +199,17 @@ def apply_mini(
     _use_full_precision(cfg)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer) or '', optimizer.lr)
+    if not has_accelerator():
+        _disable_amp(cfg.optim_wrapper)
     return cfg
+
+
+def _disable_amp(wrapper: ConfigDict) -> None:
+    """Makes a wrapper for mixed precision, which needs an accelerator, a plain one."""
+    if type_name(wrapper) == 'AmpOptimWrapper':
+        wrapper.type = 'OptimWrapper'
+        for option in ('loss_scale', 'dtype', 'use_fp16'):
+            wrapper.pop(option, None)
 
 
 def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:
