@@ -3,7 +3,6 @@
 import copy
 import itertools
 import logging
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,7 +99,13 @@ class Classifier(nn.Module):
         self.backbone(inputs)
 
 
-class Endless(list):
+class Loader(list):
+    """A loader of some batches."""
+
+    dataset = None
+
+
+class Endless(Loader):
     """A loader with an infinite sampler: its length is that of the data."""
 
     def __iter__(self):
@@ -108,11 +113,11 @@ class Endless(list):
 
 
 @pytest.mark.parametrize(
-    ('loader', 'wanted', 'used'), [(list, 5, 3), (list, 2, 2), (list, 3, 3), (Endless, 5, 5)]
+    ('loader', 'wanted', 'used'), [(Loader, 5, 3), (Loader, 2, 2), (Loader, 3, 3), (Endless, 5, 5)]
 )
 def test_the_log_tells_how_many_batches_were_used(runner, caplog, loader, wanted, used):
     runner.model = Classifier(runner.model.backbone)
-    runner.cfg, runner.seed = SimpleNamespace(train_dataloader=None), 0
+    runner.cfg, runner.seed = Config({'train_dataloader': {}}), 0
     runner.build_dataloader = lambda *_, **__: loader(torch.rand(3, 2, 3, 32, 32))
     runner.logger = logging.getLogger('subnet')
     with caplog.at_level('INFO', 'subnet'):
@@ -121,7 +126,7 @@ def test_the_log_tells_how_many_batches_were_used(runner, caplog, loader, wanted
     assert caplog.messages == [f'Norm statistics from {used} training batches.']
 
 
-class Augmented(list):
+class Augmented(Loader):
     """A loader whose batches depend on global random states, as those without workers do."""
 
     def __iter__(self):
@@ -131,7 +136,7 @@ class Augmented(list):
 @pytest.fixture
 def augmented(runner):
     runner.model = Classifier(runner.model.backbone)
-    runner.cfg, runner.seed = SimpleNamespace(train_dataloader=None), 0
+    runner.cfg, runner.seed = Config({'train_dataloader': {}}), 0
     runner.build_dataloader = lambda *_, **__: Augmented()
     runner.logger = logging.getLogger('subnet')
     return runner

@@ -15,6 +15,7 @@ from mmst.subnets.pareto import (
     candidates,
     choose_metric,
     pareto_front,
+    spread_over_flops,
     within_flops,
 )
 from mmst.subnets.pareto_plot import plot_front, write_front_csv
@@ -43,6 +44,26 @@ def test_candidates_are_within_the_limit_the_cheapest_first():
     assert within_flops(space, COST, 1.0, 4) == [(1, 1), (2, 1), (1, 2), (2, 2)]
     assert within_flops(space, COST, 0.75, 4) == [(1, 1), (2, 1)]
     assert within_flops(space, COST, 80, 4) == [(1, 1), (2, 1), (1, 2)]
+
+
+def test_subnets_are_spread_evenly_over_flops():
+    space, cost = DepthSpace((5,)), DepthCost(100, ((10, 10, 10, 10, 60),))
+    assert [cost.ratio(subnet) for subnet in space] == pytest.approx([0.1, 0.2, 0.3, 0.4, 1.0])
+    assert spread_over_flops(space, cost, 1) == [(1,)]
+    assert spread_over_flops(space, cost, 2) == [(1,), (5,)]
+    assert spread_over_flops(space, cost, 3) == [(1,), (4,), (5,)]
+    assert spread_over_flops(space, cost, 4) == [(1,), (3,), (4,), (5,)]
+    assert spread_over_flops(space, cost, 9) == [(1,), (2,), (3,), (4,), (5,)]
+
+
+def test_subnets_of_a_space_too_large_to_list_are_spread_alike():
+    space = DepthSpace((40,) * 8)
+    cost = DepthCost(400, ((1,) * 40,) * 8)
+    chosen = spread_over_flops(space, cost, 5)
+    ratios = [sum(depths) / 400 + 0.2 for depths in chosen]
+    assert chosen[0] == (1,) * 8 and chosen[-1] == (40,) * 8
+    assert len(set(chosen)) == 5 and ratios == sorted(ratios)
+    assert ratios[2] == pytest.approx((ratios[0] + ratios[-1]) / 2, abs=0.01)
 
 
 def test_too_many_candidates_are_refused():
