@@ -69,7 +69,10 @@ def read_log(work_dir: Path) -> TrainingLog:
     for file in files:
         for line in map(json.loads, file.read_text().splitlines()):
             step = line.get('iter', line.get('step'))
-            (training if 'lr' in line else validation)[step] = line
+            if 'lr' in line:
+                training[step] = line
+            else:  # metrics of subnets have a line of their own
+                validation.setdefault(step, {}).update(line)
     return TrainingLog(training, validation)
 
 
