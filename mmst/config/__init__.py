@@ -19,7 +19,7 @@ from .resume import make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .stimulate import stimulate
-from .subnet_eval import is_subnet_eval, set_subnet_eval
+from .subnet_eval import set_subnet_eval
 from .testing import enable_tta, set_visualization
 from .training import (
     check_training,
@@ -49,7 +49,6 @@ __all__ = [
     'find_stimulative_hook',
     'has_accelerator',
     'is_stimulative',
-    'is_subnet_eval',
     'layout_of',
     'library_of',
     'load_config',

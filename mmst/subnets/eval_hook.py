@@ -150,7 +150,7 @@ class SubnetEvalHook(Hook):
         """Says what share of the time the subnets took."""
         spent, total = sum(self._seconds), time.perf_counter() - self._start
         runner.logger.info(
-            f'{len(self._plan)} subnets were evaluated {len(self._seconds)} times, in '
+            f'Evaluation of {len(self._plan)} subnets, {len(self._seconds)} times, took '
             f'{spent:.1f} s: {spent / total:.1%} of the {total:.1f} s of the training'
         )
         self._plan = {}

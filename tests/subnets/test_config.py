@@ -21,7 +21,11 @@ def make(**backbone):
                 'backbone': {'type': 'mmst.STBackbone', 'wraps': 'ResNet', **backbone},
             },
             'hook': HOOK,
-            'default_hooks': {'timer': {'type': 'IterTimerHook'}, 'stimulative': HOOK, 'watch': WATCH},
+            'default_hooks': {
+                'timer': {'type': 'IterTimerHook'},
+                'stimulative': HOOK,
+                'watch': WATCH,
+            },
             'custom_hooks': [HOOK, WATCH, {'type': 'Other'}],
             'custom_imports': {'imports': ['mmst', 'mine'], 'allow_failed_imports': False},
             'work_dir': 'work_dirs/full',

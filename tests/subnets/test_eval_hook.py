@@ -142,7 +142,7 @@ def test_each_nth_validation_and_the_last_are_watched(watch):
     whole = read_log(Path(run.work_dir)).curve('toy/probability')
     assert [step for step, _ in whole] == [2, 4, 6]
     (log,) = Path(run.work_dir).glob('*/*.log')
-    assert '1 subnets were evaluated 2 times, in ' in log.read_text().splitlines()[-1]
+    assert 'Evaluation of 1 subnets, 2 times, took ' in log.read_text().splitlines()[-1]
 
 
 @pytest.fixture
