@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ class Evaluation:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._file = Path(args.out_dir) / 'candidates.jsonl'
-        self._bar = ProgressBar(start=False)
+        self._bar = ProgressBar(start=False, file=sys.stdout)
 
     def networks(self, sources: Sequence[Source], others: int) -> list[list[Candidate]]:
         """Returns the whole network, then the subnets, of each network of one config.
@@ -199,17 +200,19 @@ class Evaluation:
     def _evaluate(
         self, source: Source, runner: Runner, meter: CostMeter, wanted: Sequence[Depths]
     ) -> list[Candidate]:
-        recalibrate = self._args.recalibrate
         checksum = file_sha256(source.file)
-        # Latency is not measured: 0 repeats, which no search for the best subnet has.
-        key = search_key(meter, checksum, source.settings, recalibrate, repeats=0)
-        store = Results(self._file, key)
+        whole, subnets = wanted[:1], wanted[1:]
         found = []
-        for candidate, _ in evaluate_subnets(
-            runner, wanted, store, _counted(meter), recalibrate=recalibrate
-        ):
-            found.append(candidate)
-            self._bar.update()
+        # The whole network has statistics of its own.
+        for depths, recalibrate in ((whole, 0), (subnets, self._args.recalibrate)):
+            # Latency is not measured: 0 repeats, which no search for the best subnet has.
+            key = search_key(meter, checksum, source.settings, recalibrate, repeats=0)
+            evaluated = evaluate_subnets(
+                runner, depths, Results(self._file, key), _counted(meter), recalibrate=recalibrate
+            )
+            for candidate, _ in evaluated:
+                found.append(candidate)
+                self._bar.update()
         return found
 
 
