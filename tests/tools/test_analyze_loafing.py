@@ -23,7 +23,7 @@ model = dict(backbone=dict(
 
 # Its metric tells networks apart that have learnt nothing.
 CLASSIFIER = """
-val_evaluator = dict(type='MeanScore')
+val_evaluator = dict(_delete_=True, type='MeanScore')
 test_evaluator = val_evaluator
 """
 
