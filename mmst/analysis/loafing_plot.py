@@ -37,15 +37,16 @@ def plot_loafing(
     """
     plt = import_pyplot('loafing is')
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), sharey=True, layout='constrained')
+    unit, factor = _flops_unit(max(network.whole.flops for network in networks))
     for index, network in enumerate(networks):
-        _plot_network(axes, network, index)
-    _plot_alone(axes, alone, networks[0].metric.name)
+        _plot_network(axes, network, index, factor)
+    _plot_alone(axes, alone, networks[0].metric.name, factor)
     axes[0].set_xlabel('residual blocks')
-    axes[0].xaxis.get_major_locator().set_params(integer=True)
-    axes[1].set_xlabel('FLOPs of a forward pass (GFLOPs)')
+    axes[1].set_xlabel(f'FLOPs of a forward pass ({unit})')
     axes[0].set_ylabel(networks[0].metric.name)
     for axis in axes:
         axis.grid(alpha=0.3)
+        axis.locator_params('x', nbins=7, integer=axis is axes[0])
     handles, labels = axes[0].get_legend_handles_labels()
     columns = 1 if max(map(len, labels)) > 50 else min(3, len(labels))
     figure.legend(handles, labels, loc='outside lower center', ncols=columns, frameon=False)
@@ -55,7 +56,7 @@ def plot_loafing(
     plt.close(figure)
 
 
-def _plot_network(axes: Any, network: Loafing, index: int) -> None:
+def _plot_network(axes: Any, network: Loafing, index: int, factor: float) -> None:
     color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
     line = LINES[index % len(LINES)]
     whole = network.value(network.whole)
@@ -66,7 +67,7 @@ def _plot_network(axes: Any, network: Loafing, index: int) -> None:
     values = [network.value(one) for one in network.subnets]
     costs = (
         ([sum(one.depths) for one in network.subnets], sum(network.whole.depths)),
-        ([one.flops / 1e9 for one in network.subnets], network.whole.flops / 1e9),
+        ([one.flops * factor for one in network.subnets], network.whole.flops * factor),
     )
     for axis, (xs, x) in zip(axes, costs, strict=True):
         axis.scatter(xs, values, s=14, alpha=0.6, linewidths=0, **style)
@@ -74,7 +75,7 @@ def _plot_network(axes: Any, network: Loafing, index: int) -> None:
         axis.axhline(whole, color=color, linestyle=line, linewidth=0.8, alpha=0.8)
 
 
-def _plot_alone(axes: Any, alone: Sequence[Alone], metric: str) -> None:
+def _plot_alone(axes: Any, alone: Sequence[Alone], metric: str, factor: float) -> None:
     found = sorted(
         (one.network for one in alone if metric in one.network.metrics), key=lambda one: one.flops
     )
@@ -83,7 +84,12 @@ def _plot_alone(axes: Any, alone: Sequence[Alone], metric: str) -> None:
     values = [one.metrics[metric] for one in found]
     style = {'color': 'black', 'marker': '*', 'markersize': 11, 'linewidth': 0.8}
     axes[0].plot([sum(one.depths) for one in found], values, label='trained alone', **style)
-    axes[1].plot([one.flops / 1e9 for one in found], values, **style)
+    axes[1].plot([one.flops * factor for one in found], values, **style)
+
+
+def _flops_unit(most: int) -> tuple[str, float]:
+    """Unit in which numbers up to this one are short, and the factor that gives it."""
+    return ('GFLOPs', 1e-9) if most >= 1e9 else ('MFLOPs', 1e-6)
 
 
 def check_matplotlib() -> None:

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
@@ -62,9 +63,13 @@ def loss_forward(model: BaseModel) -> Callable[[Any], None]:
     """Returns what runs a model on a training batch up to its losses.
 
     Preprocessing is that of a copy, for some preprocessors keep a state: mmdet's and mmpose's
-    ``BatchSyncRandomResize`` the size of the next batches.
+    ``BatchSyncRandomResize`` the size of the next batches. It also asks for the iteration, which
+    nothing tells before a training: it is the first one then.
     """
     preprocess = copy.deepcopy(model.data_preprocessor)
+    hub = MessageHub.get_current_instance()
+    if hub.get_info('iter') is None:
+        hub.update_info('iter', 0)
 
     def forward(batch: Any) -> None:
         data = preprocess(batch, training=True)

@@ -21,6 +21,7 @@ from mmst.subnets.evaluation import (
     recalibrated_subnet,
     run_subnet_test,
 )
+from mmst.subnets.loaders import loss_forward
 
 
 def test_depths_are_read():
@@ -209,3 +210,33 @@ def test_the_backbone_of_a_model_is_found():
     model.teacher = None
     model.student.backbone = torch.compile(plain, backend='eager')
     assert find_backbone(model) is plain
+
+
+class Resized(nn.Module):
+    """A data preprocessor that trains on random sizes, as those of RTMDet and YOLOX do."""
+
+    def __init__(self):
+        super().__init__()
+        resize = pytest.importorskip('mmdet.models').BatchSyncRandomResize
+        self.resize = resize(random_size_range=(64, 256), interval=1)
+
+    def forward(self, images, training):
+        return {'inputs': self.resize(images, [])[0]}
+
+
+class Sizes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.data_preprocessor, self.sizes = Resized(), []
+
+    def forward(self, inputs, mode):
+        self.sizes.append(tuple(inputs.shape[-2:]))
+
+
+def test_random_sizes_of_training_need_no_training_and_do_not_change_it():
+    model, images = Sizes(), torch.rand(1, 3, 64, 64)
+    forward = loss_forward(model)
+    for _ in range(4):
+        forward(images)
+    assert model.sizes[0] == (64, 64) and len(set(model.sizes)) > 1
+    assert model.data_preprocessor.resize._input_size is None
