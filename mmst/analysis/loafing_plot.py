@@ -16,6 +16,8 @@ __all__ = ['check_matplotlib', 'plot_loafing']
 COLORS = ('#08306b', '#e6760a', '#41ab5d', '#9e9ac8', '#67000d', '#c7a000')
 MARKERS = ('o', 's', '^', 'D', 'v', 'P')
 LINES = ('-', '--', '-.', ':')
+ROW_CHARACTERS = 110
+"""Width of the figure in characters of the legend, of which a line and a gap take six."""
 
 
 def plot_loafing(
@@ -36,7 +38,7 @@ def plot_loafing(
         ImportError: matplotlib is missing.
     """
     plt = import_pyplot('loafing is')
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), sharey=True, layout='constrained')
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout='constrained')
     unit, factor = _flops_unit(max(network.whole.flops for network in networks))
     for index, network in enumerate(networks):
         _plot_network(axes, network, index, factor)
@@ -48,7 +50,8 @@ def plot_loafing(
         axis.grid(alpha=0.3)
         axis.locator_params('x', nbins=7, integer=axis is axes[0])
     handles, labels = axes[0].get_legend_handles_labels()
-    columns = 1 if max(map(len, labels)) > 50 else min(3, len(labels))
+    columns = max(1, min(3, ROW_CHARACTERS // (max(map(len, labels)) + 6)))
+    figure.set_figheight(4.2 + 0.22 * -(-len(labels) // columns))
     figure.legend(handles, labels, loc='outside lower center', ncols=columns, frameon=False)
     if title:
         figure.suptitle(title, fontsize='medium')

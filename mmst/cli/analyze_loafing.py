@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from mmst.subnets.cost import CostMeter
 from mmst.subnets.evaluation import check_recalibrate, prepare_subnet_test
 from mmst.subnets.pareto import (
     Candidate,
-    Metric,
     Results,
     candidates,
     choose_metric,
@@ -156,36 +156,43 @@ class Evaluation:
         self._file = Path(args.out_dir) / 'candidates.jsonl'
         self._bar = ProgressBar(start=False, file=sys.stdout)
 
-    def networks(self, sources: Sequence[Source], others: int) -> list[list[Candidate]]:
-        """Returns the whole network, then the subnets, of each network of one config.
+    def networks(self, sources: Sequence[Source], others: int) -> list[Loafing]:
+        """Evaluates the networks of one config and their subnets.
 
         Args:
             sources: The networks.
-            others: How many more candidates the progress will count.
+            others: How many more networks the progress will count.
+
+        Raises:
+            ValueError: The space is too large, or a network has no such metric, which is said
+                before its subnets take their time.
         """
         cfg = copy.deepcopy(sources[0].cfg)
         cfg.load_from = None  # one runner, and its data sets, are for all checkpoints
         runner = build_runner(cfg)
         meter = CostMeter(runner)
-        wanted = self._choose(meter)
-        self._bar.task_num = len(wanted) * len(sources) + others
+        full, subnets = self._choose(meter)
+        self._bar.task_num = (1 + len(subnets)) * len(sources) + others
         self._bar.start()
         found = []
         for source in sources:
             runner.load_checkpoint(source.cfg.load_from)
-            found.append(self._evaluate(source, runner, meter, wanted))
+            whole = self._whole(source, runner, meter, full)
+            metric = choose_metric(cfg, list(whole.metrics), self._args.metric)
+            parts = self._evaluate(source, runner, meter, subnets, self._args.recalibrate)
+            found.append(Loafing(source.label, metric, whole, parts))
         return found
 
-    def alone(self, source: Source) -> Candidate:
-        """Returns the whole network of a config of its own."""
+    def alone(self, source: Source) -> Alone:
+        """Evaluates the whole network of a config of its own."""
         runner = build_runner(source.cfg)
         runner.load_or_resume()
         meter = CostMeter(runner)
-        (whole,) = self._evaluate(source, runner, meter, [candidates(meter.backbone).full])
-        return whole
+        full = candidates(meter.backbone).full
+        return Alone(source.label, self._whole(source, runner, meter, full))
 
-    def _choose(self, meter: CostMeter) -> list[Depths]:
-        """Depths of the candidates: the whole network, at which errors show, and the subnets."""
+    def _choose(self, meter: CostMeter) -> tuple[Depths, list[Depths]]:
+        """Depths of the whole network and of the subnets."""
         space = candidates(meter.backbone)
         count = self._args.max_candidates or space.size
         if self._args.max_candidates is None and count > MOST_SUBNETS:
@@ -195,24 +202,35 @@ class Evaluation:
                 'model.backbone.choices=[...]'
             )
         chosen = spread_over_flops(space, meter.flops, count)
-        return [space.full, *(depths for depths in chosen if depths != space.full)]
+        return space.full, [depths for depths in chosen if depths != space.full]
+
+    def _whole(self, source: Source, runner: Runner, meter: CostMeter, full: Depths) -> Candidate:
+        """Evaluates a whole network, which has norm statistics of its own."""
+        (whole,) = self._evaluate(source, runner, meter, [full], recalibrate=0)
+        if not whole.metrics:
+            raise ValueError(
+                f'the network {source.label} must have validation metrics, got none: it detects '
+                'nothing. Give the checkpoint of a longer training'
+            )
+        return whole
 
     def _evaluate(
-        self, source: Source, runner: Runner, meter: CostMeter, wanted: Sequence[Depths]
+        self,
+        source: Source,
+        runner: Runner,
+        meter: CostMeter,
+        wanted: Sequence[Depths],
+        recalibrate: int | None,
     ) -> list[Candidate]:
         checksum = file_sha256(source.file)
-        whole, subnets = wanted[:1], wanted[1:]
+        # Latency is not measured: 0 repeats, which no search for the best subnet has.
+        key = search_key(meter, checksum, source.settings, recalibrate, repeats=0)
         found = []
-        # The whole network has statistics of its own.
-        for depths, recalibrate in ((whole, 0), (subnets, self._args.recalibrate)):
-            # Latency is not measured: 0 repeats, which no search for the best subnet has.
-            key = search_key(meter, checksum, source.settings, recalibrate, repeats=0)
-            evaluated = evaluate_subnets(
-                runner, depths, Results(self._file, key), _counted(meter), recalibrate=recalibrate
-            )
-            for candidate, _ in evaluated:
-                found.append(candidate)
-                self._bar.update()
+        for candidate, _ in evaluate_subnets(
+            runner, wanted, Results(self._file, key), _counted(meter), recalibrate=recalibrate
+        ):
+            found.append(candidate)
+            self._bar.update()
         return found
 
 
@@ -238,7 +256,8 @@ def report(networks: Sequence[Loafing], alone: Sequence[Alone], files: Sequence[
             f'{",".join(map(str, worst.depths))}'
         )
     for single in alone:
-        print(f'{single.label:<{width}}{metric.text(single.network.metrics):>16}, trained alone')
+        value = single.network.metrics.get(metric.name, math.nan)
+        print(f'{single.label:<{width}}{value:>16.4f}  trained alone')
     count = len(networks[0].subnets)
     print(f'{metric.name}; loafing is the mean gap of {count} subnets to the whole network')
     print('files           ' + ', '.join(map(str, files)))
@@ -248,13 +267,8 @@ def run(args: argparse.Namespace) -> None:
     """Evaluates, draws and reports."""
     sources, others = prepare(args)
     evaluation = Evaluation(args)
-    found = evaluation.networks(sources, others=len(others))
-    alone = [Alone(source.label, evaluation.alone(source)) for source in others]
-    metric: Metric = choose_metric(sources[0].cfg, list(found[0][0].metrics), args.metric)
-    networks = [
-        Loafing(source.label, metric, whole, subnets)
-        for source, (whole, *subnets) in zip(sources, found, strict=True)
-    ]
+    networks = evaluation.networks(sources, others=len(others))
+    alone = [evaluation.alone(source) for source in others]
     files = [Path(args.out_dir) / f'loafing.{suffix}' for suffix in ('png', 'csv', 'json')]
     picture, table, record = files
     title = Path(args.config).stem

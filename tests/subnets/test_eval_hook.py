@@ -187,6 +187,7 @@ def test_statistics_that_training_does_not_change_are_not_recomputed(start):
         start({'recalibrate': 3}, model=dict(type='ToyClassifier', norm_cfg=dict(type='IN')))
 
 
+@pytest.mark.slow
 def test_two_ranks_evaluate_together_and_train_as_without(start_process, tmp_path):
     outs = [tmp_path / f'rank{rank}.pth' for rank in range(2)]
     processes = [start_process('watch_worker', 'train', out, rank) for rank, out in enumerate(outs)]

@@ -127,6 +127,16 @@ def test_subnets_of_each_checkpoint_are_evaluated_once_as_tools_test_does(
 
 
 @pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
+def test_an_unknown_metric_is_said_before_subnets_are_evaluated(networks, run_tool, tmp_path):
+    files, data = networks
+    command = ('analyze_loafing', files['ct_config'], files['ct'], '--data-root', data)
+    with pytest.raises(SystemExit, match=r"metric must be one of \['toy/score'\], got 'mAP'"):
+        run_tool(*command, '--out-dir', tmp_path / 'out', '--metric', 'mAP')
+    (line,) = (tmp_path / 'out' / 'candidates.jsonl').read_text().splitlines()
+    assert json.loads(line)['depths'] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
