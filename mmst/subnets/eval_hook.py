@@ -130,20 +130,22 @@ class SubnetEvalHook(Hook):
         if not self._found:
             return
         whole = numbers(metrics or {})
-        # A detector of mmdet that detects nothing has no metrics.
-        compared = choose_metric(runner.cfg, list(whole), self.metric) if whole else None
+        # A detector of mmdet that detects nothing has no metrics, the whole network's too.
+        names = list(next(filter(None, (whole, *self._found.values())), {}))
+        compared = choose_metric(runner.cfg, names, self.metric) if names else None
         lines = [f'whole network: {compared.text(whole) if compared else NO_RESULT}']
         scalars = {}
         for depths, found in self._found.items():
             prefix = f'subnet_{"_".join(map(str, depths))}'
             scalars.update({f'{prefix}/{name}': value for name, value in found.items()})
             line = f'{_comma(depths)}: {compared.text(found) if compared else NO_RESULT}'
-            if compared and compared.name in found:
+            if compared and compared.name in whole and compared.name in found:
                 gap = compared.gap(whole[compared.name], found[compared.name])
                 scalars[f'{prefix}/gap/{compared.name}'] = gap
                 line += f', gap {gap:.4f}'
             lines.append(line)
-        runner.visualizer.add_scalars(scalars, step=_step(runner))
+        if scalars:
+            runner.visualizer.add_scalars(scalars, step=_step(runner))
         runner.logger.info('\n  '.join(['Subnets', *lines]))
 
     def after_train(self, runner: Runner) -> None:

@@ -145,6 +145,21 @@ def test_each_nth_validation_and_the_last_are_watched(watch):
     assert 'Evaluation of 1 subnets, 2 times, took ' in log.read_text().splitlines()[-1]
 
 
+@pytest.mark.parametrize('network', ['subnet', 'whole'])
+def test_a_network_that_detects_nothing_ends_no_run(watch, network):
+    metric = dict(type='EverySecond', first=['subnet', 'whole'].index(network))
+    hook = {'subnets': [DEPTHS], 'recalibrate': 0}
+    run = watch(hook, val_evaluator=metric, log_level='INFO')
+    assert [bool(found) for found in run.spy.metrics] == [network == 'subnet'] * 2
+    assert {'step'} not in map(set, scalars(run))
+    lines = [line for line in scalars(run) if KEY in str(line)]
+    assert len(lines) == (0 if network == 'subnet' else 2)
+    assert not any('gap' in name for line in lines for name in line)
+    (log,) = Path(run.work_dir).glob('*/*.log')
+    value = 'toy/probability 0' if network == 'whole' else 'no result'
+    assert f'2,1,2,1: {value}' in log.read_text()
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts a run with a hook up to its first iteration."""
