@@ -53,7 +53,7 @@ _IMPORTED_ON_USE = {
     'PCALighting': 'mmst.transforms.lighting',
     'UniformAugment': 'mmst.transforms.uniform_augment',
 }
-"""Where names are that need mmpretrain. They are not in ``__all__``, for star imports."""
+"""Modules of the names that need mmpretrain. These are not in ``__all__``, for star imports."""
 
 
 def __getattr__(name: str) -> Any:

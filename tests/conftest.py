@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,17 +58,11 @@ def make_detector(detector_config):
 
 @pytest.fixture
 def batch():
-    """Two preprocessed images of 64 x 96 and 96 x 64 pixels and their data samples."""
-    from mmengine.dataset import pseudo_collate
-    from small_detector import Samples
+    """Preprocesses images with mmdet's data samples for a model."""
+    structures = pytest.importorskip('mmdet.structures')
+    from detections import preprocessed_batches
 
-    samples = Samples()
-
-    def preprocess(model, indices=(1, 2)):
-        raw = pseudo_collate([samples[index] for index in indices])
-        return model.data_preprocessor(raw, training=True)
-
-    return preprocess
+    return preprocessed_batches(structures.DetDataSample)
 
 
 @pytest.fixture
@@ -79,10 +74,11 @@ def hook_config():
 
 
 @pytest.fixture
-def build_runner(tmp_path):
+def build_runner(tmp_path, monkeypatch):
     """Builds a Runner for a few iterations; ``hook=None`` trains plainly."""
-    from recorded_run import recorded_runner
+    from recorded_run import NO_PAUSE, recorded_runner
 
+    monkeypatch.setattr(*NO_PAUSE)
     made = 0
 
     def build(hook, **settings):
@@ -100,18 +96,34 @@ def build_runner(tmp_path):
 @pytest.fixture
 def make_runner(build_runner, mmdet_scope):
     """Builds a Runner of the detector, or of another model of mmdet."""
+    from detections import Detections
+    from mmdet.structures import DetDataSample
     from recorded_run import HOOK, loader
-    from small_detector import Samples, make_detector_config
+    from small_detector import make_detector_config
 
     def make(hook=HOOK, *, model=None, samples=8, **settings):
         detection = {
             'model': model or make_detector_config(choices=(2, 2, 2, 2)),
-            'train_dataloader': loader(Samples(samples)),
+            'train_dataloader': loader(Detections(DetDataSample, samples)),
             'default_scope': 'mmdet',
         }
         return build_runner(hook, **{**detection, **settings})
 
     return make
+
+
+@pytest.fixture
+def saved_figures(monkeypatch):
+    """Figures of matplotlib by the names of the files that they were saved in."""
+    figure_type = pytest.importorskip('matplotlib.figure').Figure
+    save, figures = figure_type.savefig, {}
+
+    def savefig(figure, path, **options):
+        save(figure, path, **options)
+        figures[Path(path).name] = figure
+
+    monkeypatch.setattr(figure_type, 'savefig', savefig)
+    return figures
 
 
 @pytest.fixture

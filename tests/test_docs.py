@@ -100,3 +100,26 @@ def test_tests_named_as_evidence_exist():
     for file, test in named:
         path = ROOT / file if file.startswith('tests/') else ROOT / 'tests' / 'engine' / file
         assert f'def {test}(' in path.read_text(), f'{file}::{test}'
+
+
+@pytest.mark.parametrize(
+    'page', [ROOT / 'README.md', *sorted(DOCS.rglob('*.md'))], ids=lambda page: page.stem
+)
+def test_paths_and_links_of_the_docs_exist(page):
+    text = page.read_text()
+    paths = re.findall(r'(?<![\w/.-])((?:mmst|tools|configs|docs)/[\w./-]*\w)', text)
+    links = re.findall(r'\]\(([^)#:]+?)(?:#[^)]*)?\)', text)
+    # Some stand for several: configs/fcos_r50[_st].py.
+    missing = [path for path in paths if not any(ROOT.glob(f'{path}*'))]
+    missing += [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_pages_on_the_design_name_every_folder_and_no_lost_file():
+    stack = (DOCS / 'design/architecture.md').read_text()
+    folders = {path.parent.name for path in (ROOT / 'mmst').glob('*/__init__.py')}
+    assert set(re.findall(r'^mmst/(\w+)/ ', stack, re.MULTILINE)) == folders
+    table = (DOCS / 'design/training_step.md').read_text().split('## Which file does what')[1]
+    files = re.findall(r'`(\w+\.py)`', table.split('\n## ')[0])
+    assert len(files) > 8
+    assert [name for name in files if not (ROOT / 'mmst/engine' / name).exists()] == []

@@ -1,11 +1,16 @@
 """Imports point inwards only, and importing mmst imports no task library."""
 
 import ast
+import inspect
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+
+import mmst.config
 
 ROOT = Path(__file__).parent.parent
 # From the ground up; a layer may import itself and the ones before it.
@@ -83,6 +88,15 @@ def test_task_libraries_are_imported_where_they_are_the_subject_only():
         for path in files(layer):
             roots = {name.split('.')[0] for name in imports_of(path)}
             assert not roots & TASK_LIBRARIES, f'{path} imports {roots & TASK_LIBRARIES}'
+
+
+def test_config_exports_edits_of_a_config_only():
+    assert len(mmst.config.__all__) > 15
+    for name in mmst.config.__all__:
+        edit = getattr(mmst.config, name)
+        types = typing.get_type_hints(edit)
+        first = next(iter(inspect.signature(edit).parameters))
+        assert types[first] is types['return'] is Config, f'{name} is not Config -> Config'
 
 
 def test_importing_mmst_imports_no_task_library():

@@ -156,7 +156,7 @@ def pinned(package):
 
 
 def with_cuda():
-    """Whether mmcv can be compiled for a GPU: both its driver and its compiler are here."""
+    """Tells whether mmcv can be compiled for a GPU: both its driver and its compiler are here."""
     home = os.environ.get('CUDA_HOME', '/usr/local/cuda')
     nvcc = shutil.which('nvcc') or shutil.which('nvcc', path=f'{home}/bin')
     return bool(nvcc and shutil.which('nvidia-smi'))

@@ -11,7 +11,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mmst.checkpoints.write import write_whole
-from mmst.config import load_config, set_data_root, set_max_iters
+from mmst.config import set_data_root, set_max_iters
+from mmst.config.file import load_config
 
 from .grid import Arm, Grid
 from .training_cost import equal_iters, training_cost
@@ -19,7 +20,7 @@ from .training_cost import equal_iters, training_cost
 __all__ = ['Cell', 'cell_config', 'changed_settings', 'make_cells', 'read_result', 'write_result']
 
 VALIDATIONS = 10
-"""How often a cell is validated and saved, evenly over its iterations."""
+"""Number of times that a cell is validated and saved, evenly over its iterations."""
 
 
 @dataclass(frozen=True)

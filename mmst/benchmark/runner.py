@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +17,11 @@ from typing import Any
 
 import torch
 
+from mmst.analysis.run_log import Curve, RunLog, read_run_log
 from mmst.checkpoints.write import file_sha256
 from mmst.subnets.config import use_validation_data
 
 from .cell import Cell, cell_config, changed_settings, read_result, write_result
-from .cell_logs import TrainingLog, read_log
 from .step_report import environment
 from .training_cost import PASSES_PER_STEP
 
@@ -29,6 +30,9 @@ __all__ = ['CellRunner', 'run_cells']
 LOCK = 'lock'
 CONFIGS = 'configs'
 """Folder of a cell's configs: mmengine writes one of the same name into the work dir."""
+
+LOSS_POINTS = 20
+"""Points of each loss that a result keeps."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class CellRunner:
             try:
                 self._train(cell, work_dir, lock)
                 metrics = self._test('cell', cell, work_dir, lock)
-                log = read_log(work_dir)
+                log = read_run_log(work_dir)
                 self._complete(log, cell, work_dir, lock)
             except (OSError, ValueError, subprocess.CalledProcessError) as error:
                 self.say(f'{cell.name}: failed, {error}; see {work_dir}')
@@ -140,7 +144,7 @@ class CellRunner:
                 command, stdout=output, stderr=subprocess.STDOUT, check=True, pass_fds=[lock]
             )
 
-    def _complete(self, log: TrainingLog, cell: Cell, work_dir: Path, lock: int) -> None:
+    def _complete(self, log: RunLog, cell: Cell, work_dir: Path, lock: int) -> None:
         """Makes up for the last validation where a kill has hit it: a resumed run is over then."""
         if max(log.training, default=0) != cell.iters:
             raise ValueError(
@@ -151,13 +155,13 @@ class CellRunner:
             cfg.dump(work_dir / CONFIGS / 'validation.py')
             log.validation[cell.iters] = self._test('validation', cell, work_dir, lock)
 
-    def _content(self, cell: Cell, log: TrainingLog, metrics: dict[str, Any]) -> dict[str, Any]:
+    def _content(self, cell: Cell, log: RunLog, metrics: dict[str, Any]) -> dict[str, Any]:
         passes = log.passes(cell.stimulated)
         per_pass = PASSES_PER_STEP * cell.forward_flops * cell.batch_size * cell.iters
         return {
             'metrics': metrics,
-            'validation': log.curve(self.metric),
-            'losses': log.losses(),
+            'validation': log.metric(self.metric),
+            'losses': {name: _means(curve) for name, curve in sorted(log.losses().items())},
             'passes': passes,
             'flops': per_pass * passes,
             'seconds': log.seconds_per_iter * cell.iters,
@@ -186,6 +190,13 @@ def run_cells(runner: CellRunner, cells: Sequence[Cell], jobs: int = 1) -> list[
     with ThreadPoolExecutor(jobs) as pool:
         succeeded = list(pool.map(runner.run, cells))
     return [cell for cell, success in zip(cells, succeeded, strict=True) if not success]
+
+
+def _means(curve: Curve) -> Curve:
+    """A curve of few points: iteration, and mean since the point before."""
+    size = -(-len(curve) // LOSS_POINTS)
+    parts = [curve[i : i + size] for i in range(0, len(curve), size)]
+    return [(part[-1][0], round(statistics.fmean(v for _, v in part), 5)) for part in parts]
 
 
 @contextlib.contextmanager

@@ -9,20 +9,16 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
-from mmst.config import (
-    check_training,
-    find_stimulative_hook,
-    library_of,
-    remove_pretrained,
-    remove_surroundings,
-    set_seed,
-)
+from mmst.config import remove_surroundings, set_seed
+from mmst.config.library import library_of
+from mmst.config.stimulative_hook import find_stimulative_hook
+from mmst.config.training import check_training, remove_pretrained
 from mmst.config.traversal import datasets, type_name
+from mmst.core.resize import Size
 from mmst.engine import HOOKS
 
 __all__ = ['StepSettings', 'prepare_step_benchmark', 'take_hook']
 
-Size = tuple[int, int]
 
 FIXED = {'begin': 0, 'by_epoch': False, 'weight_schedule': 'constant'}
 """Settings of every measured hook: it is the stimulated part of a training that is measured."""
@@ -30,7 +26,7 @@ FIXED = {'begin': 0, 'by_epoch': False, 'weight_schedule': 'constant'}
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What is measured.
+    """Settings of a measurement.
 
     Args:
         num_subnets: Numbers of subnets per iteration, K; 0 is a hook that is there but inactive.

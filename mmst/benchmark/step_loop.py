@@ -32,7 +32,7 @@ PLAIN_AGAIN = 'plain again'
 Iteration = Callable[[], None]
 
 COMPUTATION = (labels.FORWARD, labels.BACKWARD, labels.IMAGES)
-"""What a pass is there for: the rest of its time is overhead."""
+"""The purpose of a pass: the rest of its time is overhead."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .step_summary import StepSummary
 __all__ = ['plot_steps']
 
 TARGET = 1.05
-"""What the ratios to the floor and of memory should stay under."""
+"""Limit that the ratios to the floor and of memory should keep."""
 
 
 def plot_steps(summaries: Sequence[StepSummary], path: str | Path, title: str = '') -> None:

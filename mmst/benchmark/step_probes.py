@@ -92,8 +92,9 @@ def peak_allocated(function: Callable[[], Any]) -> int:
     """Most bytes of CPU tensors alive at a time among those that a function allocates.
 
     It is the sum of the allocations and deallocations of torch's CPU allocator, in their order, as
-    the profiler records them: the same number in each run. ``torch.distributed._tools`` has a
-    ``MemTracker`` for this, which fails on models with frozen parameters (torch 2.11).
+    the profiler records them: the same number in each run, to within a few scalars.
+    ``torch.distributed._tools`` has a ``MemTracker`` for this, which fails on models with frozen
+    parameters (torch 2.11).
     """
     # torch.profiler is a shell around this class, and keeps its raw events in a private place.
     with profile(profile_memory=True) as profiler:

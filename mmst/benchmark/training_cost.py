@@ -9,22 +9,24 @@ the network.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, fields
+from typing import cast
 
 import torch
 from mmengine.config import Config, ConfigDict
 from torch import nn
 
 from mmst.checkpoints.build import build_model
-from mmst.config import remove_pretrained, stimulative_hook
+from mmst.config.stimulative_hook import stimulative_hook
+from mmst.config.training import remove_pretrained
 from mmst.core import DepthSpace, depth_cost
 from mmst.core.cost import count_flops
 from mmst.engine import find_stimulated_backbone
+from mmst.engine.expected_cost import ExpectedCost
 from mmst.engine.registry import INPUT_RULES, build_part
+from mmst.engine.settings import StimulativeSettings
 
-__all__ = ['TrainingCost', 'equal_iters', 'logged_passes', 'training_cost']
+__all__ = ['TrainingCost', 'equal_iters', 'training_cost']
 
 PASSES_PER_STEP = 3
 """A training pass in forward passes: forward, gradients of inputs, gradients of weights."""
@@ -84,19 +86,6 @@ def equal_iters(iters: int, cost: TrainingCost, own: TrainingCost) -> int:
     return -int(-cost.flops(iters) // own.flops(1))
 
 
-def logged_passes(lines: Sequence[Mapping[str, Any]], stimulated: float) -> float:
-    """Passes per iteration that a training has logged, like :class:`TrainingCost`'s.
-
-    Args:
-        lines: Logged values of iterations, at least one, at equal distances.
-        stimulated: Part of the iterations that trained subnets; the others repeat the last cost.
-    """
-    areas = [line.get('main/area', 1.0) for line in lines]
-    costs = [line['subnet/cost'] for line in lines if 'subnet/cost' in line]
-    subnets = stimulated * sum(costs) / len(costs) if costs else 0.0
-    return sum(areas) / len(areas) + subnets
-
-
 def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
     model = model.to('meta').eval()
     images = torch.empty(1, 3, *input_hw, device='meta')
@@ -106,7 +95,8 @@ def _forward_flops(model: nn.Module, input_hw: tuple[int, int]) -> int:
 def _subnet_passes(hook: ConfigDict, model: nn.Module, input_hw: tuple[int, int]) -> float:
     """Expected passes of the subnets of a stimulated iteration."""
     backbone = find_stimulated_backbone(model)
-    depth = depth_cost(backbone, input_hw).expected_ratio(cast(DepthSpace, backbone.depth_space))
-    inputs = hook.get('inputs')
-    area = build_part(INPUT_RULES, inputs).expected_area_ratio if inputs else 1.0
-    return hook.get('num_subnets', 1) * hook.get('batch_fraction', 1.0) * depth * area
+    names = {field.name for field in fields(StimulativeSettings)}
+    settings = StimulativeSettings(**{name: hook[name] for name in hook if name in names})
+    inputs = None if settings.inputs is None else build_part(INPUT_RULES, settings.inputs)
+    cost = depth_cost(backbone, input_hw)
+    return ExpectedCost.of(settings, cast(DepthSpace, backbone.depth_space), cost, inputs).passes

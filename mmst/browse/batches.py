@@ -12,14 +12,11 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from mmst.config import (
-    check_training,
-    find_stimulative_hook,
-    make_resumable,
-    remove_pretrained,
-    remove_surroundings,
-)
+from mmst.config import make_resumable, remove_surroundings
+from mmst.config.stimulative_hook import find_stimulative_hook
+from mmst.config.training import check_training, remove_pretrained
 from mmst.core import DepthSpace, Draw, Subnet
+from mmst.core.state import dotted_name
 from mmst.engine import HOOKS, RandomStateHook, StimulativeHook, find_stimulated_backbone
 from mmst.engine.batch import SubnetBatch, draw_subnet_batch, subnet_batch
 from mmst.engine.random_state import private_random_state
@@ -186,7 +183,7 @@ def _find_drawer(runner: Runner, sample: BaseDataElement) -> Drawer | None:
     draw = truth_drawer(sample, metainfo)
     if draw is None:
         runner.logger.warning(
-            f'Ground truth in a {type(sample).__module__}.{type(sample).__qualname__} has no '
+            f'Ground truth in a {dotted_name(type(sample))} has no '
             'visualizer that mmst knows: only the images are drawn'
         )
     return draw

@@ -201,6 +201,6 @@ def _input_keypoints(sample: PoseDataSample, picture: np.ndarray) -> InstanceDat
     else:
         return None
     visible = instances.get('keypoints_visible', np.ones(keypoints.shape[:2], np.float32))
-    if 'keypoint_weights' in labels:  # 0 where a loss does not look
+    if 'keypoint_weights' in labels:  # 0 where a loss ignores the keypoint
         visible = visible * (labels.keypoint_weights.numpy() > 0)
     return InstanceData(keypoints=keypoints, keypoints_visible=visible)

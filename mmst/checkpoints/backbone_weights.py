@@ -43,7 +43,7 @@ def initial_weights(cfg: Config, backbone: ConfigDict, file: str) -> dict[str, A
         check_kind(built, converted, '--weights', file)
     direct = read_by_mmengine(file)
     if direct is not None and not try_loading(built, direct[0]).unfilled:
-        # What no ResNet converter knows must have nothing that this backbone has not.
+        # A file that no ResNet converter knows must have nothing that this backbone lacks.
         foreign = [] if converted else _foreign_tensors(cfg, backbone, direct[0])
         if not foreign:
             return dict(type='Pretrained', checkpoint=file, **direct[1])

@@ -44,7 +44,7 @@ def unfreezing_arguments(cfg: Config, backbone: ConfigDict) -> dict[str, Any]:
         Those of ``frozen_stages`` and ``norm_eval`` that the built backbone has otherwise.
     """
     built = build_backbone(cfg, backbone)
-    # Without a frozen stage is -1 in ResNets, 0 in EfficientNets: the default.
+    # No frozen stage is -1 in ResNets and 0 in EfficientNets, the default of each.
     live = {'frozen_stages': _default(type(built), 'frozen_stages'), 'norm_eval': False}
     return {name: value for name, value in live.items() if getattr(built, name, value) != value}
 

@@ -34,7 +34,7 @@ TARGETS = ('backbone', 'mmpretrain')
 # Networks of timm that compute something else with the keys and shapes of a plain ResNet.
 _NAMESAKES = {'resnetaa': 'averages before it strides', 'resnetblur': 'blurs before it strides'}
 _EPS = 1e-5  # of BatchNorm, in all these libraries
-_USUAL = {  # what else a config may change without changing the tensors
+_USUAL = {  # other settings of a config that leave the tensors as they are
     'strides': (1, 2, 2, 2),
     'dilations': (1, 1, 1, 1),
     'contract_dilation': False,
@@ -121,7 +121,7 @@ def convert_source(source: Source, layout: str = 'auto', to: str = 'auto') -> Co
     kept = {**{f'backbone.{name}': value for name, value in backbone.items()}, **linear}
     check_values(kept)
     return ConvertedCheckpoint(
-        # Copies: a view would be written with all that it is a view of.
+        # Copies, because torch.save writes the whole storage of a view.
         state_dict={
             name: value.detach().clone()
             for name, value in (kept if to == 'mmpretrain' else backbone).items()

@@ -140,7 +140,7 @@ def _block_difference(
 
 
 def _has_blocks(backbone: nn.Module, converted: ConvertedCheckpoint) -> bool:
-    """Whether a file has just the blocks of a backbone, such as an exported subnet's."""
+    """Tells whether a file has just the blocks of a backbone, such as an exported subnet's."""
     blocks = tuple(len(stage) for stage in residual_stages(backbone))
     return blocks == converted.architecture.blocks
 

@@ -23,7 +23,7 @@ __all__ = ['check_pretrained', 'names_checkpoint']
 
 
 def names_checkpoint(init_cfg: Any) -> bool:
-    """Whether an ``init_cfg`` reads a file: mmdet's PVT says so by this key, without a type."""
+    """Tells whether an ``init_cfg`` reads a file; mmdet's PVT has this key without a type."""
     return isinstance(init_cfg, dict) and 'checkpoint' in init_cfg
 
 
@@ -57,7 +57,7 @@ def check_pretrained(cfg: Config) -> None:
             (backbone, unexpected), (twin, _) = (
                 _initial_backbone(cfg, bool(whole), seed) for seed in (0, 1)
             )
-    except KeyError as error:  # from Swin, for one, which resizes tables by their names in the file
+    except KeyError as error:  # e.g. from Swin, which looks up by name the tables that it resizes
         raise ValueError(
             f'init_cfg names {named}, which the backbone cannot load: it has no {error}; give '
             'weights of this architecture'

@@ -18,7 +18,7 @@ _STEM = {'features.0.0': 'conv1', 'features.0.1': 'bn1', 'classifier.0': 'fc'}
 
 
 def is_reference_layout(keys: Iterable[str]) -> bool:
-    """Whether the keys of a state dict are those of the authors' release."""
+    """Tells whether the keys of a state dict are those of the authors' release."""
     return any(re.match(r'features\.\d+\.body\.', _strip(key)) for key in keys)
 
 

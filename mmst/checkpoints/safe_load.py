@@ -122,7 +122,7 @@ def load_checkpoint(file: str | PathLike[str], *, verify: bool = False) -> Any:
             return torch.load(file, map_location='cpu', weights_only=True, mmap=_is_zip(file))
         except pickle.UnpicklingError:
             raise
-        except Exception as error:  # what damage leads to is not to be foreseen
+        except Exception as error:  # a damaged file may raise anything
             raise ValueError(
                 f'checkpoint {str(file)!r} cannot be read: it is damaged, incomplete, or no '
                 f'torch checkpoint ({error})'

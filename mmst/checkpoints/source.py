@@ -17,7 +17,7 @@ from .safe_load import load_checkpoint
 
 __all__ = ['Source', 'read_source', 'source_of']
 
-# Where training code puts the weights, and where the running average of them. mmengine's EMAHook
+# Entries in which training code puts the weights, and their running average. mmengine's EMAHook
 # exchanges the two: its `state_dict` is the average, beside an `ema_state_dict` that is not.
 _WEIGHTS = ('state_dict', 'model', 'model_state_dict', 'net', 'network')
 _AVERAGES = ('state_dict_ema', 'model_ema', 'ema', 'ema_model')
@@ -114,7 +114,7 @@ def _read(file: Path) -> tuple[Any, dict[str, Any]]:
     if file.suffix == '.safetensors':
         return _read_safetensors(file)
     _check_first_bytes(file)
-    # The command line that timm and torchvision save: attributes and nothing that acts.
+    # timm and torchvision save their command line: an object with attributes, without code.
     with torch.serialization.safe_globals([argparse.Namespace]):
         return load_checkpoint(file, verify=True), {}
 

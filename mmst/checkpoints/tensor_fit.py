@@ -35,7 +35,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class TensorFit:
-    """What a model gets from a file.
+    """The tensors that a model gets from a file.
 
     Attributes:
         needed: Shapes of the model's tensors by name.
@@ -99,7 +99,7 @@ def try_loading(model: nn.Module, checkpoint: Mapping[str, Any]) -> TensorFit:
         tensor.data.fill_(torch.nan)
     state_dict = checkpoint.get('state_dict', checkpoint)
     loaded = OrderedDict((name.removeprefix('module.'), v) for name, v in state_dict.items())
-    # Torch's attribute, by which layers read older versions.
+    # Torch's attribute that tells layers the version of a state dict.
     loaded._metadata = getattr(state_dict, '_metadata', {})  # type: ignore[attr-defined]
     with unexpected_names(model) as unexpected:
         load_state_dict(model, loaded, strict=False, logger='silent')
@@ -108,7 +108,7 @@ def try_loading(model: nn.Module, checkpoint: Mapping[str, Any]) -> TensorFit:
     empty = [n for n, tensor in needed.items() if tensor.numel() and tensor.isnan().all()]
     return TensorFit(
         shapes,
-        # What is there in the right shape was loaded: the file itself holds NaN.
+        # A tensor of the right shape was loaded: the file itself holds NaN.
         {name: found.get(name) for name in empty if found.get(name) != shapes[name]},
         tuple(name for name in unexpected if name not in loaded or _is_weight(loaded[name])),
     )

@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
-import mmst.config as edit
 from mmst.analysis.loafing import Alone, Loafing, write_csv, write_json
 from mmst.analysis.loafing_plot import check_matplotlib, plot_loafing
 from mmst.checkpoints.write import file_sha256, write_whole
@@ -34,6 +33,7 @@ from mmst.subnets.search import evaluate_subnets, search_key
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
@@ -137,7 +137,7 @@ def _source(args: argparse.Namespace, config: str, checkpoint: str) -> Source:
     settings = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()
     prepare_subnet_test(use_validation_data(cfg))
     set_defaults(cfg, own, str(Path(args.out_dir) / 'log'))
-    edit.check_data_files(cfg, ('test_dataloader',))
+    check_data_files(cfg, ('test_dataloader',))
     cfg.log_level = 'WARNING'  # the progress bar is what is looked at
     located = set_local_checkpoint(cfg, file)
     name = label or f'{Path(located).parent.name}/{Path(located).stem}'

@@ -14,6 +14,7 @@ import mmst.config as edit
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
@@ -89,7 +90,7 @@ def prepare(args: argparse.Namespace) -> Config:
         edit.enable_amp(cfg)
     benchmark.prepare_step_benchmark(cfg, settings, args.hook_options)
     set_defaults(cfg, args, args.out)
-    edit.check_data_files(cfg, ('train_dataloader',))
+    check_data_files(cfg, ('train_dataloader',))
     return set_launcher(cfg, 'none')
 
 

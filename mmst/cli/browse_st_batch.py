@@ -14,6 +14,7 @@ from mmst.engine import StimulativeHook
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import load
@@ -45,7 +46,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, StimulativeHook]:
     cfg = load(args, args.out_dir, scratch=False)
     edit.set_seed(cfg, args.seed)
     hook = prepare_browse(cfg)
-    edit.check_data_files(cfg, ('train_dataloader',))
+    check_data_files(cfg, ('train_dataloader',))
     return set_launcher(cfg, 'none'), hook
 
 

@@ -15,12 +15,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from mmst.analysis.curves import plot_losses, read_scalars
+from mmst.analysis.curves import plot_losses
+from mmst.analysis.run_log import RunLog, read_run_log
 from mmst.browse.detections import detect, detection_column
 from mmst.browse.sheet import compose_sheet, write_sheet
 
@@ -80,9 +80,9 @@ def report(work_dir: Path, config_name: str) -> None:
     marker = work_dir / MARKER
     if not marker.exists() or not json.loads(marker.read_text())['finished']:
         raise FileNotFoundError(f'{work_dir} holds no finished demo; run it without --report')
-    scalars = read_scalars(work_dir)
+    log = read_run_log(work_dir)
     curves, pictures = work_dir / 'loss_curves.png', work_dir / 'detections.png'
-    plot_losses(scalars, curves)
+    plot_losses(log, curves)
     checkpoint = find_latest_checkpoint(str(work_dir))
     cfg = Config.fromfile(work_dir / config_name)
     samples, metainfo = detect(cfg, checkpoint, num_images=4)
@@ -92,11 +92,11 @@ def report(work_dir: Path, config_name: str) -> None:
     print(f'log             {next(work_dir.glob("*/*.log"))}')
     print(f'loss curves     {curves}')
     print(f'detections      {pictures}')
-    print(f'COCO bbox mAP   {_describe_map(scalars)}')
+    print(f'COCO bbox mAP   {_describe_map(log)}')
 
 
-def _describe_map(scalars: list[dict[str, Any]]) -> str:
-    validations = [line for line in scalars if 'coco/bbox_mAP' in line]
+def _describe_map(log: RunLog) -> str:
+    validations = [line for line in log.validation.values() if 'coco/bbox_mAP' in line]
     if not validations:  # mmdet computes no mAP from no detections at all
         return 'none: nothing was detected; train longer (--max-iters)'
     last = validations[-1]

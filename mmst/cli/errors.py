@@ -24,7 +24,7 @@ from mmengine.logging import MMLogger
 __all__ = ['ErrorExit', 'preparation']
 
 INPUT_ERRORS = (ValueError, OSError, RuntimeError, ImportError, SyntaxError)
-"""What a wrong option, config or file leads to. The others are most often bugs."""
+"""Errors that a wrong option, config or file leads to. The others are most often bugs."""
 
 BUILDERS = ('mmengine.registry.build_functions', 'mmst.engine.registry')
 """Modules that call a class with the arguments that a config has for it."""
@@ -81,7 +81,12 @@ def _origin(error: BaseException) -> BaseException:
 
 
 def _is_check(error: BaseException) -> bool:
-    """Whether mmst raised an error on purpose, or what builds the parts of a config."""
+    """Tells whether mmst raised an error on purpose, or what builds the parts of a config.
+
+    The last instruction of the traceback tells a ``raise`` from an accident. Neither the type does,
+    since a bug of mmst is a ValueError or RuntimeError as well, nor the line, on which a bug may be
+    in the text of the message; a type of mmst's own would be another one than callers catch.
+    """
     entries = _entries(error)
     if isinstance(error, OSError):  # raised by the standard library for who calls it
         modules = [_module(entry) for entry in entries]

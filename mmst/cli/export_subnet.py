@@ -11,9 +11,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-import mmst.config as edit
-from mmst.checkpoints import CONVERT_SCHEME
 from mmst.checkpoints.write import file_sha256, write_whole
+from mmst.config.checkpoint import set_local_checkpoint
 from mmst.subnets import export, onnx_export, pareto_plot
 from mmst.subnets.config import use_validation_data
 from mmst.subnets.cost import CostMeter, SubnetCost, check_repeats
@@ -22,6 +21,7 @@ from mmst.subnets.search import Limits, search_key, search_subnets
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
@@ -100,13 +100,8 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         use_validation_data(cfg)
     prepare_subnet_test(cfg)
     set_defaults(cfg, args, str(Path(args.out) / 'log'))
-    edit.check_data_files(cfg, ('test_dataloader',))
-    named = edit.NAMED_WEIGHTS.get(args.checkpoint)
-    location = args.checkpoint if named is None else named.source
-    if '://' in location:
-        raise ValueError(f'checkpoint must be a local file, got {location!r}; download it')
-    edit.set_checkpoint(cfg, args.checkpoint)
-    args.file = cfg.load_from.removeprefix(CONVERT_SCHEME)
+    check_data_files(cfg, ('test_dataloader',))
+    args.file = set_local_checkpoint(cfg, args.checkpoint)
     return set_launcher(cfg, 'none'), base
 
 

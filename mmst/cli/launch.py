@@ -11,8 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmst.config import library_of
-from mmst.config.options import has_accelerator
+from mmst.config.library import library_of
+from mmst.engine.accelerator import has_accelerator
 
 __all__ = ['build_runner', 'set_launcher']
 
@@ -67,7 +67,7 @@ def build_runner(cfg: Config) -> Runner:
 def _start_on_cpu(cfg: Config) -> None:
     wrapper = cfg.get('model_wrapper_cfg')
     if wrapper is None:
-        # What mmengine does by default, but for device_ids.
+        # The default of mmengine, but for device_ids.
         wrapper = dict(
             type='MMDistributedDataParallel',
             broadcast_buffers=False,

@@ -13,13 +13,13 @@ from mmst.checkpoints.safe_load import register_safe_schemes
 from mmst.config import (
     apply_library_defaults,
     apply_mini,
-    load_config,
     set_data_root,
     set_visualization,
     set_weights,
     set_work_dir,
     stimulate,
 )
+from mmst.config.file import load_config
 
 __all__ = ['draw_predictions', 'load', 'read', 'set_defaults']
 

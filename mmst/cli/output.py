@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
-from mmst.config import library_of
+from mmst.config.library import library_of
 
 __all__ = ['OutputFiles', 'set_output']
 

@@ -17,6 +17,7 @@ from mmst.subnets.evaluation import (
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import draw_predictions, load
@@ -59,11 +60,11 @@ def prepare(args: argparse.Namespace) -> tuple[Config, OutputFiles]:
     """Returns the config with all options applied, and checks it."""
     cfg = load(args, args.work_dir)
     _apply_options(cfg, args)
-    edit.check_data_files(cfg, ('test_dataloader',))
+    check_data_files(cfg, ('test_dataloader',))
     output = set_output(cfg, args.out, args.out_item, args.dump)
     edit.set_checkpoint(cfg, args.checkpoint)
     if args.tta:
-        edit.enable_tta(cfg)  # puts another model around
+        edit.enable_tta(cfg)  # wraps the model
     return set_launcher(cfg, args.launcher, args.local_rank), output
 
 

@@ -9,9 +9,11 @@ from mmengine.config import Config
 
 import mmst.config as edit
 from mmst.checkpoints import check_checkpoint, check_pretrained
+from mmst.config.named_weights import NAMED_WEIGHTS
 
 from . import options
 from .command import run_command
+from .data_files import check_data_files
 from .errors import preparation
 from .launch import build_runner, set_launcher
 from .load import draw_predictions, load
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument(
         '--weights',
         metavar='NAME|PATH',
-        help=f'initial weights of the backbone: {", ".join(edit.NAMED_WEIGHTS)}, none (train from '
+        help=f'initial weights of the backbone: {", ".join(NAMED_WEIGHTS)}, none (train from '
         'scratch), or a file',
     )
     start.add_argument(
@@ -62,7 +64,7 @@ def prepare(args: argparse.Namespace) -> Config:
     _apply_options(cfg, args)
     edit.make_resumable(cfg)
     loaders = ('train_dataloader',) if args.no_validate else ('train_dataloader', 'val_dataloader')
-    edit.check_data_files(cfg, loaders)
+    check_data_files(cfg, loaders)
     check_checkpoint(cfg)
     check_pretrained(cfg)
     return set_launcher(cfg, args.launcher, args.local_rank)

@@ -28,7 +28,7 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
     Args:
         cfg: Config of any model.
         checkpoint: A file or URL with a checkpoint of that model. For a classifier also a name of
-            :data:`~mmst.config.NAMED_WEIGHTS`, or a file with a linear layer that
+            :data:`~mmst.config.named_weights.NAMED_WEIGHTS`, or a file with a linear layer that
             :func:`mmst.checkpoints.convert_checkpoint` converts, which is done in memory.
 
     Returns:
@@ -81,7 +81,7 @@ def _location(cfg: Config, checkpoint: str) -> str:
 
 
 def _is_own(cfg: Config, source: Source) -> bool:
-    """Whether mmengine finds a whole model of OpenMMLab in a file."""
+    """Tells whether mmengine finds a whole model of OpenMMLab in a file."""
     if 'backbone' not in cfg.model:
         return True
     has_backbone = any(name.startswith('backbone.') for name in source.state_dict)

@@ -25,7 +25,7 @@ class NamedWeights:
 
     @property
     def is_file(self) -> bool:
-        """Whether ``source`` is a file."""
+        """Tells whether ``source`` is a file."""
         return '://' not in self.source
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.device import (
-    is_cuda_available,
-    is_mlu_available,
-    is_musa_available,
-    is_npu_available,
-)
+
+from mmst.engine.accelerator import has_accelerator
 
 from .traversal import type_name
 
@@ -21,58 +15,9 @@ __all__ = [
     'disable_validation',
     'enable_amp',
     'enable_auto_scale_lr',
-    'has_accelerator',
-    'load_config',
     'set_seed',
     'set_work_dir',
 ]
-
-
-def load_config(file: str) -> Config:
-    """Reads a config file, also one of mmengine's new style (``with read_base():``).
-
-    ``'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'`` is one that an installed library ships.
-
-    ``PretrainedInit`` in the model becomes ``'Pretrained'``, with which OpenMMLab's backbones
-    compare: by the class, ResNets would set the last norm weight of each loaded block to 0; by the
-    class's path, which mmengine writes to files, layers would be initialised after loading.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ImportError: The library is not installed.
-    """
-    path = _shipped(file) if '::' in file else Path(file)
-    if not path.is_file():
-        raise FileNotFoundError(f'config must be an existing file, got {file!r}{_similar(path)}')
-    cfg = Config.fromfile(path)
-    _name_pretrained(cfg.get('model'))
-    return cfg
-
-
-def _shipped(name: str) -> Path:
-    """Where ``library::path`` is."""
-    library, _, path = name.partition('::')
-    spec = importlib.util.find_spec(library) if library.isidentifier() else None
-    if spec is None or spec.origin is None:
-        raise ImportError(f'config {name!r} is one of {library!r}, which is not installed')
-    return Path(spec.origin).parent / '.mim' / 'configs' / path
-
-
-def _similar(path: Path) -> str:
-    """The file of the same folder with the most similar name, as a hint."""
-    names = [file.name for file in path.parent.glob('*.py')]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f'; there is {close[0]!r} in the same folder' if close else ''
-
-
-def _name_pretrained(node: Any) -> None:
-    if isinstance(node, dict):
-        if type_name(node) == 'PretrainedInit':
-            node['type'] = 'Pretrained'
-        node = list(dict.values(node))
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            _name_pretrained(value)
 
 
 def set_work_dir(cfg: Config, work_dir: str | None, config_file: str) -> Config:
@@ -146,11 +91,3 @@ def enable_auto_scale_lr(cfg: Config) -> Config:
         )
     settings.enable = True
     return cfg
-
-
-def has_accelerator() -> bool:
-    """Returns whether a device for mixed precision and NCCL (or similar) is present."""
-    return any(
-        available()
-        for available in (is_cuda_available, is_npu_available, is_mlu_available, is_musa_available)
-    )

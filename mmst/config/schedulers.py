@@ -119,7 +119,7 @@ def _decays(scheduler: ConfigDict, kind: str) -> bool:
 
 
 def _has_own_horizon(scheduler: ConfigDict, kind: str) -> bool:
-    """Whether an iteration-based scheduler in a schedule of epochs is more than a warm-up."""
+    """Tells whether an iteration-based scheduler in a schedule of epochs is more than a warm-up."""
     if any(name in scheduler for name in ('total_steps', 'T_max', 'milestones', 'periods')):
         return True
     if 'Exponential' in kind or 'step_size' in scheduler:

@@ -23,13 +23,9 @@ from mmst.models.input_sizes import find_size_divisor
 from mmst.models.st_backbone import STBackbone, argument_names
 
 from .library import library_of
+from .stimulative_hook import stimulative_hook
 from .trained_backbone import is_wrapped, trained_backbone
-from .training import (
-    import_mmst,
-    remove_pretrained,
-    stimulative_hook,
-    wrap_backbone,
-)
+from .training import import_mmst, remove_pretrained, wrap_backbone
 from .traversal import datasets, short_name, transforms, type_name, unbuilt_type
 
 __all__ = ['stimulate']

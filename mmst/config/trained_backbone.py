@@ -45,7 +45,7 @@ def trained_backbone(cfg: Config) -> tuple[ConfigDict, str]:
 
 
 def is_wrapped(node: ConfigDict) -> bool:
-    """Whether ``STBackbone`` builds a backbone."""
+    """Tells whether ``STBackbone`` builds a backbone."""
     return type_name(node) == 'STBackbone'
 
 

@@ -12,12 +12,9 @@ from .traversal import type_name, type_path, unbuilt_type
 
 __all__ = [
     'check_training',
-    'find_stimulative_hook',
     'import_mmst',
-    'is_stimulative',
     'remove_pretrained',
     'remove_surroundings',
-    'stimulative_hook',
     'without_checkpoint',
     'wrap_backbone',
 ]
@@ -33,38 +30,6 @@ def check_training(cfg: Config) -> None:
             f'config must be a training config, got none of {", ".join(missing)}; give a config '
             'that tools/train.py takes'
         )
-
-
-def find_stimulative_hook(cfg: Config) -> ConfigDict:
-    """Returns the settings of a config's ``StimulativeHook``.
-
-    Raises:
-        ValueError: There is no such hook, or several.
-    """
-    hook = stimulative_hook(cfg)
-    if hook is None:
-        raise ValueError(_one_hook(0))
-    return hook
-
-
-def stimulative_hook(cfg: Config) -> ConfigDict | None:
-    """Returns the settings of a config's ``StimulativeHook``, None if it has none.
-
-    Raises:
-        ValueError: There are several.
-    """
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    found = [hook for hook in hooks if is_stimulative(hook)]
-    if len(found) > 1:
-        raise ValueError(_one_hook(len(found)))
-    return found[0] if found else None
-
-
-def _one_hook(count: int) -> str:
-    return (
-        f'config must have one mmst.StimulativeHook, got {count}; give a config of a stimulative '
-        'training, e.g. configs/faster_rcnn_r50_st.py'
-    )
 
 
 def remove_surroundings(cfg: Config) -> Config:
@@ -116,8 +81,3 @@ def wrap_backbone(backbone: ConfigDict) -> None:
     if type_name(backbone) != 'STBackbone':
         backbone['wraps'] = type_path(unbuilt_type(backbone))
         backbone['type'] = 'mmst.STBackbone'
-
-
-def is_stimulative(hook: Any) -> bool:
-    """Whether a node of a config is a ``StimulativeHook``."""
-    return isinstance(hook, dict) and type_name(hook) == 'StimulativeHook'

@@ -10,7 +10,7 @@ __all__ = ['Draw']
 
 @dataclass(frozen=True)
 class Draw:
-    """Which subnet of which iteration of which run: all that its random choices depend on.
+    """Place of a subnet (run, iteration, number), on which alone its random choices depend.
 
     They are the same on every rank and after resuming. ``vars(draw)`` are the keyword arguments of
     :meth:`mmst.core.DepthSpace.sample`, :func:`mmst.core.sample_size` and

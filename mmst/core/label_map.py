@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from .resize import Size, pad_corner
 
 __all__ = ['nearest_index', 'resize_label_map']
-
-Size = tuple[int, int]
 
 
 def nearest_index(size: int, new_size: int, device: torch.device | str = 'cpu') -> Tensor:
@@ -46,12 +45,12 @@ def resize_label_map(
         ValueError: The maps are smaller than the image.
     """
     check_map_size((labels.shape[-2], labels.shape[-1]), from_hw)
-    (height, width), (new_height, new_width) = from_hw, to_hw
-    rows = nearest_index(height, new_height, labels.device)
-    columns = nearest_index(width, new_width, labels.device)
+    rows, columns = (
+        nearest_index(side, new_side, labels.device)
+        for side, new_side in zip(from_hw, to_hw, strict=True)
+    )
     resized = labels.index_select(-2, rows).index_select(-1, columns)
-    padding = (0, padded_hw[1] - new_width, 0, padded_hw[0] - new_height)
-    return F.pad(resized, padding, value=pad_value) if any(padding) else resized
+    return pad_corner(resized, padded_hw, pad_value)
 
 
 def check_map_size(map_hw: Size, image_hw: Size) -> None:

@@ -120,12 +120,20 @@ def learning_norm_layers(model: nn.Module) -> list[Any]:
 
 
 def _can_train(layer: nn.Module) -> bool:
-    modes = {module: module.training for module in layer.modules()}
-    layer.train()
-    can_train = layer.training
-    for module, mode in modes.items():
-        module.training = mode
-    return can_train
+    with kept_modes(layer):
+        layer.train()
+        return layer.training
+
+
+@contextmanager
+def kept_modes(model: nn.Module) -> Iterator[None]:
+    """Restores on exit which modules are in training mode."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _average_over_calls(layer: Any) -> Any:

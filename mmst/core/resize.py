@@ -15,6 +15,10 @@ from .draw import Draw
 __all__ = ['resize_batch', 'resize_padded_batch', 'sample_size', 'scale_size']
 
 Size = tuple[int, int]
+"""Height and width in pixels."""
+
+LARGEST_STRIDE = 32
+"""Pixels of the input between two cells of the last feature map, for most networks."""
 
 
 def sample_size(
@@ -193,10 +197,9 @@ def resize_padded_batch(
         Images of shape (B, C, *padded_hw).
     """
     if len(set(from_hws)) == 1 and len(set(to_hws)) == 1:
-        (height, width), (new_height, new_width) = from_hws[0], to_hws[0]
-        images = resize_batch(inputs[..., :height, :width], (new_height, new_width))
-        padding = (0, padded_hw[1] - new_width, 0, padded_hw[0] - new_height)
-        return F.pad(images, padding, value=pad_value) if any(padding) else images
+        height, width = from_hws[0]
+        images = resize_batch(inputs[..., :height, :width], to_hws[0])
+        return pad_corner(images, padded_hw, pad_value)
     result = inputs.new_full((*inputs.shape[:2], *padded_hw), pad_value)
     for image, slot, (height, width), (new_height, new_width) in zip(
         inputs, result, from_hws, to_hws, strict=True
@@ -204,6 +207,16 @@ def resize_padded_batch(
         resized = resize_batch(image[None, :, :height, :width], (new_height, new_width))
         slot[:, :new_height, :new_width] = resized[0]
     return result
+
+
+def pad_corner(images: Tensor, size_hw: Size, value: float = 0.0) -> Tensor:
+    """Pads images or maps of shape (..., H, W) at the bottom and on the right to a size.
+
+    Returns:
+        A tensor of shape (..., *size_hw); ``images`` itself if it has that size already.
+    """
+    padding = (0, size_hw[1] - images.shape[-1], 0, size_hw[0] - images.shape[-2])
+    return F.pad(images, padding, value=value) if any(padding) else images
 
 
 def stack_size(sizes_hw: Sequence[Size]) -> Size:

@@ -142,7 +142,7 @@ class Parts(Family):
 
 @functools.cache
 def _is_of_kind(cls: type, kind: str) -> bool:
-    """Whether the name of a class or of a parent fits a pattern."""
+    """Tells whether the name of a class or of a parent fits a pattern."""
     return any(fnmatchcase(parent.__name__, kind) for parent in cls.__mro__)
 
 

@@ -271,7 +271,7 @@ def _named_choices(name: str, full: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _keeps_first(stage: object, depth: int) -> bool:
-    """Whether a stage is ``depth`` ascending block indices, the first block's among them."""
+    """Tells whether a stage is ``depth`` ascending block indices, the first block's among them."""
     return (
         isinstance(stage, Sequence)
         and len(stage) == depth

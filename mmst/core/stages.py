@@ -18,6 +18,7 @@ from torch import nn
 
 from .placeholder import Removed
 from .refusals import REFUSALS
+from .state import dotted_name
 
 __all__ = [
     'Block',
@@ -77,7 +78,7 @@ class Family(ABC):
 
     @abstractmethod
     def is_additive(self, backbone: nn.Module) -> bool:
-        """Whether blocks end with an addition, see :func:`register_residual_stages`."""
+        """Tells whether blocks end with an addition, see :func:`register_residual_stages`."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def register_residual_stages(
 
     def register(adapter: Adapter) -> Adapter:
         for cls in classes:
-            name = cls if isinstance(cls, str) else _dotted_name(cls)
+            name = cls if isinstance(cls, str) else dotted_name(cls)
             _families[name] = _Registered(adapter, additive)
         return adapter
 
@@ -138,13 +139,13 @@ def known_backbones() -> dict[str, Family]:
 
 
 def is_known(cls: type) -> bool:
-    """Whether a backbone class or a parent of it is registered."""
+    """Tells whether a backbone class or a parent of it is registered."""
     name = _registered_name(cls)
     return name is not None and name in _families
 
 
 def is_additive(backbone: nn.Module) -> bool:
-    """Whether residual branches of a backbone can run alone.
+    """Tells whether residual branches of a backbone can run alone.
 
     Raises:
         TypeError: The class of the backbone is not registered.
@@ -214,13 +215,13 @@ def _class_flags(cls: Any) -> frozenset[str]:
 
 def _registered_name(cls: type) -> str | None:
     """Nearest class among the parents that is registered or refused."""
-    names = map(_dotted_name, cls.__mro__)
+    names = map(dotted_name, cls.__mro__)
     return next((name for name in names if name in _families or name in REFUSALS), None)
 
 
 def _family_of(backbone: nn.Module) -> tuple[str, Family]:
     """Finds the registered class of a backbone, and its family."""
-    cls, name = _dotted_name(type(backbone)), _registered_name(type(backbone))
+    cls, name = dotted_name(type(backbone)), _registered_name(type(backbone))
     if name in _families:
         return name, _families[name]
     if name is not None:
@@ -291,7 +292,3 @@ def _has_hook_of_timm(block: nn.Module) -> bool:
 
 def _sequence(value: object) -> Sequence[object]:
     return value if isinstance(value, (tuple, list)) else (value,)
-
-
-def _dotted_name(cls: type) -> str:
-    return f'{cls.__module__}.{cls.__qualname__}'

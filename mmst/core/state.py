@@ -21,7 +21,7 @@ __all__ = ['isolated_state', 'register_state', 'registered_state']
 
 _attributes: dict[str, tuple[str, ...]] = dict(STATEFUL_ATTRIBUTES)
 _found: dict[type, tuple[str, ...]] = {}
-"""What is registered for a class and its parents, looked up once."""
+"""Attributes registered for a class and its parents, looked up once."""
 
 
 def register_state(module_class: type[nn.Module] | str, *attributes: str) -> None:
@@ -90,7 +90,7 @@ def dotted_name(cls: type) -> str:
 def _all_modules(model: nn.Module) -> list[nn.Module]:
     """Returns what ``model.modules()`` yields, which takes five times as long for it."""
     modules, seen = [model], {model}
-    for module in modules:  # which grows
+    for module in modules:  # the list grows meanwhile
         for child in module._modules.values():
             if child is not None and child not in seen:
                 seen.add(child)

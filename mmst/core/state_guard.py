@@ -104,7 +104,7 @@ def _digest(value: Any, without: Container[str] = (), depth: int = 2) -> Any:
 
 def _bytes(value: Tensor) -> tuple[tuple[int, ...], bytes]:
     flat = value.detach().cpu().contiguous().reshape(-1)
-    # Not by numpy, which torch does without.
+    # Without numpy, which torch does not require.
     return tuple(value.shape), ctypes.string_at(flat.data_ptr(), flat.nbytes)
 
 

@@ -22,7 +22,7 @@ __all__ = ['StepLosses', 'backward_with_subnets']
 
 
 class StepLosses(NamedTuple):
-    """What :func:`backward_with_subnets` returns: scalars, detached."""
+    """Losses that :func:`backward_with_subnets` returns: scalars, detached."""
 
     main: Tensor
     subnets: tuple[Tensor, ...]

@@ -1,4 +1,8 @@
-"""Binding of :mod:`mmst.core` to mmengine."""
+"""Binding of :mod:`mmst.core` to mmengine.
+
+Begin with ``stimulative_hook``, which says when subnets are trained, and ``subnet_pass``, which
+says how one of them is. ``docs/design/training_step.md`` lists the other files.
+"""
 
 from .inputs import RandomSmallerInput
 from .model_parts import find_stimulated_backbone

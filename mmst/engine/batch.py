@@ -12,17 +12,16 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmst.core import Draw, sample_images
-from mmst.core.resize import resize_padded_batch, scale_size, stack_size
+from mmst.core.resize import Size, resize_padded_batch, scale_size, stack_size
 from mmst.ground_truth.elements import copy_value
-from mmst.ground_truth.task import ImageResize, Task, find_task, task_of
+from mmst.ground_truth.image_resize import ImageResize
+from mmst.ground_truth.task import Task, find_task, task_of
 
 from .inputs import RandomSmallerInput
 from .labels import IMAGES, labelled
 from .random_state import private_random_state
 
 __all__ = ['SubnetBatch', 'check_batch', 'draw_subnet_batch', 'subnet_batch']
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)

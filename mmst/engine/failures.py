@@ -74,7 +74,7 @@ class LossCheck:
         if not unread:
             return
         finite = torch.stack([loss for _, loss, _ in unread]).isfinite().all().int()
-        all_reduce(finite, 'min')  # gradients are averaged: what is lost on one rank is on all
+        all_reduce(finite, 'min')  # gradients are averaged: one rank spoils them all
         if finite:
             self._left_out = 0
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmst.core import Draw, sample_size
 from mmst.core.resize import (
+    Size,
     check_max_ratio,
     check_min_ratio,
     check_size_divisor,
@@ -20,7 +21,6 @@ from .registry import INPUT_RULES
 
 __all__ = ['RandomSmallerInput']
 
-Size = tuple[int, int]
 
 CANVASES = ('fit', 'keep')
 
@@ -82,17 +82,17 @@ class RandomSmallerInput:
 
     @property
     def changes_size(self) -> bool:
-        """Whether a subnet can get images of another size than the main network."""
+        """Tells whether a subnet can get images of another size than the main network."""
         return self.min_ratio < 1 or self.max_ratio > 1
 
     @property
     def changes_images(self) -> bool:
-        """Whether a subnet can see anything else than the main network."""
+        """Tells whether a subnet can see anything else than the main network."""
         return self.changes_size or self.transforms is not None
 
     @property
     def keeps_canvas(self) -> bool:
-        """Whether inputs keep their size, however small the images are."""
+        """Tells whether inputs keep their size, however small the images are."""
         return self.canvas == 'keep'
 
     @property

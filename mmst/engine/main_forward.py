@@ -18,7 +18,7 @@ __all__ = ['MainCall', 'MainForward']
 
 @dataclass(frozen=True)
 class MainCall:
-    """What the main network is trained on in one forward.
+    """Batch that the main network is trained on in one forward.
 
     Args:
         inputs: Preprocessed images of shape (B, C, H, W).
@@ -129,7 +129,7 @@ class MainForward:
 
 @dataclass(frozen=True)
 class _Arguments:
-    """What the arguments of a model's forward are called.
+    """Names of the arguments of a model's forward.
 
     Where a forward hands on all its arguments, they are those of ``BaseModel.forward``.
 

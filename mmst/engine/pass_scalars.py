@@ -18,7 +18,7 @@ from .subnet_pass import SubnetPass
 __all__ = ['PREFIX', 'PassScalars', 'published_counts']
 
 PREFIX = 'train/subnet/'
-"""What the names of scalars begin with on the message hub."""
+"""Start of the names of scalars on the message hub."""
 
 
 @dataclass

@@ -30,9 +30,9 @@ TRANSFORMS = Registry(
     locations=['mmst.transforms.uniform_augment', 'mmst.transforms.lighting'],
 )
 SUPERVISIONS = Registry('supervision', scope='mmst')
-"""What a subnet learns from."""
+"""The targets that a subnet learns from."""
 INPUT_RULES = Registry('input rule', scope='mmst')
-"""How large the input of a subnet is."""
+"""The sizes of a subnet's inputs."""
 
 
 def build_part(registry: Registry, config: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from mmengine.dist import broadcast_object_list
 __all__ = ['CHECKPOINT_KEY', 'common_seed', 'warn_of_changes']
 
 CHECKPOINT_KEY = 'mmst_stimulative'
-"""Where a checkpoint keeps the settings of stimulative training."""
+"""Key under which a checkpoint keeps the settings of stimulative training."""
 
 
 def warn_of_changes(before: Mapping[str, str], now: Mapping[str, str], logger: Logger) -> None:

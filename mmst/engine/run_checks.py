@@ -161,7 +161,7 @@ def _check_compiled(model: nn.Module, backbone: nn.Module) -> None:
 
 
 def _is_compiled(module: nn.Module) -> bool:
-    """Whether ``torch.compile`` or ``module.compile()`` makes a graph of a module's forward."""
+    """Tells whether ``torch.compile`` or ``module.compile()`` makes a graph of a forward."""
     return (
         '_orig_mod' in dict(module.named_children())
         or getattr(module, '_compiled_call_impl', None) is not None

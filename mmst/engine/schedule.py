@@ -43,7 +43,7 @@ class Schedule:
 
     @property
     def trains_subnets(self) -> bool:
-        """Whether there is an iteration with subnets."""
+        """Tells whether there is an iteration with subnets."""
         steps = range(self.first_iter, self.max_iters, self.settings.interval)
         return any(self.weight_at(step) for step in steps)
 

@@ -57,7 +57,7 @@ def _check_weight(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class StimulativeSettings:
-    """What a user sets. :class:`~mmst.StimulativeHook`, which has it as a base, documents it.
+    """Settings of a user. :class:`~mmst.StimulativeHook`, which has it as a base, documents it.
 
     Raises:
         ValueError: An argument is out of range.

@@ -74,6 +74,7 @@ class StimulativeHook(StimulativeSettings, Hook):
     priority = 'NORMAL'
 
     def __post_init__(self) -> None:
+        # The settings are frozen. This class is no dataclass: all else that it sets is free.
         super().__post_init__()
         self._supervision = build_part(SUPERVISIONS, self.supervision)
         self.input_rule: Any = None
@@ -165,7 +166,7 @@ class StimulativeHook(StimulativeSettings, Hook):
 
     def _on_forward(self, step: int, weight: float, main: MainCall) -> None:
         if self.input_rule is not None and not self._batch_is_checked:
-            # What cannot be resized is an error now, in the first iteration.
+            # Ground truth that cannot be resized is an error in the first iteration.
             check_batch(self._model, main.inputs, main.data_samples, self.input_rule)
             self._batch_is_checked = True
         if weight > 0:
@@ -190,7 +191,7 @@ class StimulativeHook(StimulativeSettings, Hook):
         )
 
     def _describe(self, max_iters: int, space: DepthSpace) -> dict[str, str]:
-        """What decides draws, sizes and weights, as text."""
+        """Returns the settings that decide draws, sizes and weights, as text."""
         described = {**self.as_text(), 'seed': str(self._seed), 'space': str(space)}
         if self.weight_schedule != 'constant':
             described['max_iters'] = str(max_iters)

@@ -10,6 +10,7 @@ from torch import nn
 from mmst.core import DepthCost, DepthSpace, depth_cost
 from mmst.core.cost import BlockShapeError
 
+from .expected_cost import ExpectedCost
 from .inputs import RandomSmallerInput
 from .schedule import Schedule
 
@@ -54,7 +55,7 @@ def summarize(
     """
     space = cast(DepthSpace, backbone.depth_space)
     settings = schedule.settings
-    batches = settings.num_subnets * settings.batch_fraction
+    expected = None if cost is None else ExpectedCost.of(settings, space, cost, inputs)
     rows = {
         'backbone': f'{type(backbone).__module__}.{type(backbone).__name__}, '
         f'{len(space.full)} stages of {space.full} blocks',
@@ -64,7 +65,7 @@ def summarize(
         f'norm statistics {settings.norm}',
         'inputs': _inputs_text(inputs, settings.batch_fraction),
         'supervision': str(supervision),
-        'extra cost': _expected_cost(space, cost, batches, inputs),
+        'extra cost': _cost_text(expected),
     }
     lines = (f'  {name:<12} {value}' for name, value in rows.items())
     return '\n'.join(('Stimulative training', *lines))
@@ -75,14 +76,10 @@ def _inputs_text(inputs: RandomSmallerInput | None, batch_fraction: float) -> st
     return size if batch_fraction == 1 else f'{size}; {batch_fraction:g} of the images of a batch'
 
 
-def _expected_cost(
-    space: DepthSpace, cost: DepthCost | None, batches: float, inputs: RandomSmallerInput | None
-) -> str:
+def _cost_text(cost: ExpectedCost | None) -> str:
     if cost is None:
         return 'unknown'
-    depth = cost.expected_ratio(space)
-    area = 1.0 if inputs is None else inputs.expected_area_ratio
     return (
-        f"{batches * depth * area:.2f} x the backbone's main pass per stimulated iteration, "
-        f'in FLOPs ({batches:g} x {depth:.2f} for depth x {area:.2f} for input size)'
+        f"{cost.passes:.2f} x the backbone's main pass per stimulated iteration, in FLOPs "
+        f'({cost.batches:g} x {cost.depth:.2f} for depth x {cost.area:.2f} for input size)'
     )

@@ -3,7 +3,9 @@
 One module per task library, imported when a data sample of that library is first seen.
 """
 
-from .task import ImageResize, Task, register_ground_truth, register_task, register_task_module
+from .fields import register_ground_truth
+from .image_resize import ImageResize
+from .task import Task, register_task, register_task_module
 
 __all__ = ['ImageResize', 'Task', 'register_ground_truth', 'register_task']
 

@@ -9,11 +9,13 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from .task import ImageResize, Task, find_field, register_ground_truth, register_task
+from mmst.core.resize import Size
+
+from .fields import find_field, register_ground_truth
+from .image_resize import ImageResize
+from .task import Task, register_task
 
 __all__ = ['ClassificationTask', 'share_labels']
-
-Size = tuple[int, int]
 
 
 @register_task(DataSample)
@@ -71,7 +73,7 @@ def share_labels(labels: Tensor, resize: ImageResize) -> Tensor:
 
 
 def _are_shared(data_samples: Sequence[DataSample]) -> bool:
-    """Whether data samples hold nothing but shared labels."""
+    """Tells whether data samples hold nothing but shared labels."""
     names = set().union(*(sample._data_fields for sample in data_samples))
     types = set(map(type, data_samples))
     return all(find_field(cls, name) is share_labels for cls in types for name in names)

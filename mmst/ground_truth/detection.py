@@ -12,17 +12,14 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from mmst.core.resize import Size
+
 from .detection_maps import draw_pixel, has_pixels  # the module registers masks and maps too
-from .task import (
-    ImageResize,
-    Task,
-    register_ground_truth,
-    register_task,
-)
+from .fields import register_ground_truth
+from .image_resize import ImageResize
+from .task import Task, register_task
 
 __all__ = ['DetectionTask', 'copy_labels', 'resize_boxes']
-
-Size = tuple[int, int]
 
 
 @register_task(DetDataSample)

@@ -10,8 +10,10 @@ from mmdet.structures.mask import BitmapMasks, PolygonMasks
 from torch import Tensor
 
 from mmst.core.label_map import check_map_size, nearest_index, resize_label_map
+from mmst.core.resize import Size
 
-from .task import ImageResize, register_ground_truth
+from .fields import register_ground_truth
+from .image_resize import ImageResize
 
 __all__ = [
     'draw_pixel',
@@ -21,7 +23,6 @@ __all__ = [
     'resize_semantic_map',
 ]
 
-Size = tuple[int, int]
 Masks: TypeAlias = BitmapMasks | PolygonMasks
 
 

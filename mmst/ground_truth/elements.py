@@ -31,8 +31,8 @@ def map_fields(
     """
     result = type(element)()
     own = vars(result)
-    # As set_field does for each entry, and set_metainfo after a copy that takes, for the raw
-    # annotations of mmpose, more time than all else here.
+    # set_metainfo without its copy, which for the raw annotations of mmpose takes longer than
+    # everything else here.
     result._metainfo_fields.update(metainfo)
     own.update(metainfo)
     for name, value in metainfo.items():

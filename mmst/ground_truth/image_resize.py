@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from mmengine.model import BaseDataPreprocessor
 
-__all__ = ['ImageResize', 'Size', 'pad_like']
+from mmst.core.resize import Size
 
-Size = tuple[int, int]
-"""Height and width in pixels."""
+__all__ = ['ImageResize', 'pad_like']
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from torch import Tensor
 from mmst.core.label_map import check_map_size
 from mmst.core.resize import resize_padded_batch
 
+from .fields import register_ground_truth
+from .image_resize import ImageResize
 from .pose_canvas import encode_in_canvas
 from .pose_codecs import (
     BINS,
@@ -28,12 +30,7 @@ from .pose_codecs import (
     one_size_reason,
 )
 from .pose_heatmaps import encode_heatmaps, resized_heatmap_size
-from .task import (
-    ImageResize,
-    Task,
-    register_ground_truth,
-    register_task,
-)
+from .task import Task, register_task
 
 __all__ = [
     'PoseTask',

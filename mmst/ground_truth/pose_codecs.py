@@ -14,8 +14,9 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.models import heads
 from mmpose.structures import PoseDataSample
 
+from .image_resize import ImageResize
 from .pose_heatmaps import can_encode
-from .task import FULL_SIZE, KEEP_CANVAS, ImageResize
+from .remedies import FULL_SIZE, KEEP_CANVAS
 
 __all__ = [
     'check_takes_smaller_images',
@@ -61,7 +62,7 @@ _ONE_IMAGE = {
 """Codecs whose labels cannot follow an image that changes its size, by the reason."""
 
 BINS = 'keypoint_x_labels'
-"""What a head of the SimCC family reads."""
+"""Label that a head of the SimCC family reads."""
 
 
 def head_codec(model: BaseModel) -> BaseKeypointCodec | None:

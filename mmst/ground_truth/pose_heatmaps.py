@@ -23,7 +23,10 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.structures import PoseDataSample
 from torch import Tensor
 
-from .task import KEEP_CANVAS, ImageResize
+from mmst.core.resize import Size
+
+from .image_resize import ImageResize
+from .remedies import KEEP_CANVAS
 
 __all__ = [
     'can_encode',
@@ -36,7 +39,6 @@ __all__ = [
     'transformed_keypoints',
 ]
 
-Size = tuple[int, int]
 Encoder = Callable[[BaseKeypointCodec, Tensor, ImageResize, Size], tuple[Tensor, Tensor]]
 
 _encoders: dict[type[BaseKeypointCodec], Encoder] = {}

@@ -12,18 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmst.core.label_map import check_map_size, resize_label_map
-from mmst.core.resize import scale_size
+from mmst.core.resize import Size, pad_corner
 
-from .task import (
-    ImageResize,
-    Task,
-    register_ground_truth,
-    register_task,
-)
+from .fields import register_ground_truth
+from .image_resize import ImageResize
+from .task import Task, register_task
 
 __all__ = ['SegmentationTask', 'resize_edges', 'resize_map']
-
-Size = tuple[int, int]
 
 
 @register_task(SegDataSample)
@@ -38,19 +33,9 @@ class SegmentationTask(Task):
         """See :meth:`Task.pad_divisor`."""
         return model.data_preprocessor.size_divisor or 1
 
-    def padded_size(
-        self,
-        model: BaseModel,
-        sizes_hw: Sequence[Size],
-        ratio: float,
-        main_hw: Size,
-        divisor_hw: Size,
-    ) -> Size:
-        """See :meth:`Task.padded_size`. A fixed ``size``, that of the crops, shrinks with them."""
-        fixed_hw = model.data_preprocessor.size
-        if fixed_hw is not None:
-            sizes_hw = [*sizes_hw, scale_size(fixed_hw, ratio)]
-        return super().padded_size(model, sizes_hw, ratio, main_hw, divisor_hw)
+    def fixed_size(self, model: BaseModel) -> Size | None:
+        """See :meth:`Task.fixed_size`. It is that of the crops, and shrinks with them."""
+        return model.data_preprocessor.size
 
     def pad_value(self, model: BaseModel) -> float:
         """See :meth:`Task.pad_value`."""
@@ -86,7 +71,6 @@ def resize_edges(edges: Tensor, resize: ImageResize) -> Tensor:
     A new pixel is on the boundary if the boundary passes through it, so that no thin line is lost.
     """
     check_map_size((edges.shape[-2], edges.shape[-1]), resize.from_hw)
-    (height, width), (new_height, new_width) = resize.from_hw, resize.to_hw
+    height, width = resize.from_hw
     touched = F.adaptive_max_pool2d(edges[..., :height, :width].float(), resize.to_hw)
-    padding = (0, resize.padded_hw[1] - new_width, 0, resize.padded_hw[0] - new_height)
-    return F.pad(touched.to(edges.dtype), padding, value=resize.preprocessor.seg_pad_val)
+    return pad_corner(touched.to(edges.dtype), resize.padded_hw, resize.preprocessor.seg_pad_val)

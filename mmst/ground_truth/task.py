@@ -1,13 +1,7 @@
-"""Rules for the resize of ground truth.
-
-A :class:`Task` knows the data samples of one library. The fields of a data sample are resized one
-by one, by functions registered under the field's path, e.g. ``'gt_instances.bboxes'``. A field
-without one is an error: silently training on ground truth of the wrong size would be worse.
-"""
+"""Tasks: what is special about the data samples and the batches of one library."""
 
 from __future__ import annotations
 
-import functools
 import importlib
 import itertools
 import math
@@ -19,69 +13,25 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from mmst.core.resize import stack_size
+from mmst.core.resize import LARGEST_STRIDE, Size, scale_size, stack_size
+from mmst.core.state import dotted_name
 
 from .elements import copy_value, map_fields, metainfo_of
-from .image_resize import ImageResize, Size, pad_like
+from .fields import field_resizer
+from .image_resize import ImageResize, pad_like
+from .remedies import FULL_SIZE
 
 __all__ = [
-    'ImageResize',
     'Task',
-    'field_resizer',
-    'find_field',
     'find_task',
     'library_task',
-    'register_ground_truth',
     'register_task',
     'register_task_module',
     'task_of',
 ]
 
-LARGEST_STRIDE = 32
-"""Pixels of the input between two cells of the last feature map, for most networks."""
-
-
-FULL_SIZE = 'train subnets at full size (inputs=None)'
-KEEP_CANVAS = (
-    "set inputs=dict(type='mmst.RandomSmallerInput', canvas='keep'), which pads smaller images to "
-    'the old size, or train subnets at full size (inputs=None)'
-)
-"""Remedies where a subnet cannot have smaller inputs."""
-
-
-FieldResizer = Callable[[Any, ImageResize], Any]
-
-_fields: dict[tuple[type, str], FieldResizer] = {}
 _tasks: dict[type, Task] = {}
 _task_modules: dict[str, str] = {}
-
-
-def register_ground_truth(
-    sample_type: type[BaseDataElement], *paths: str
-) -> Callable[[FieldResizer], FieldResizer]:
-    """Registers how a ground-truth field follows the resize of its image.
-
-    The decorated function takes the field's value and an :class:`ImageResize` and returns a new
-    value. It must not modify the old one, which belongs to the main network; for a field that does
-    not depend on the size of the image it returns a copy.
-
-    Example:
-        >>> @register_ground_truth(DetDataSample, 'gt_instances.centers')
-        ... def resize_centers(centers, resize):
-        ...     return centers * centers.new_tensor(resize.factor_xy)
-
-    Args:
-        sample_type: Class of the data samples; its subclasses inherit the field.
-        *paths: Names of fields, with a dot between a container and its part.
-    """
-
-    def register(resizer: FieldResizer) -> FieldResizer:
-        for path in paths:
-            _fields[sample_type, path] = resizer
-        find_field.cache_clear()
-        return resizer
-
-    return register
 
 
 class Task:
@@ -147,7 +97,14 @@ class Task:
             main_hw: Size of the main network's batch, with padding.
             divisor_hw: What the sides differ from its sides by multiples of.
         """
+        fixed_hw = self.fixed_size(model)
+        if fixed_hw is not None:
+            sizes_hw = [*sizes_hw, scale_size(fixed_hw, ratio)]
         return pad_like(main_hw, stack_size(sizes_hw), divisor_hw)
+
+    def fixed_size(self, model: BaseModel) -> Size | None:
+        """Size to which the model's preprocessor pads all images, None if it has none."""
+        return None
 
     def pad_value(self, model: BaseModel) -> float:
         """Padding value of the model's preprocessor."""
@@ -162,11 +119,11 @@ class Task:
         return None
 
     def is_placeless(self, data_samples: Sequence[BaseDataElement]) -> bool:
-        """Whether ground truth is about whole images, so that it fits any transform of them."""
+        """Tells whether ground truth is about whole images, and so fits any transform of them."""
         return False
 
     def makes_logits(self, head: object) -> bool:
-        """Whether the output of a head are logits of one label per image."""
+        """Tells whether the output of a head are logits of one label per image."""
         return False
 
     def resize_metainfo(self, metainfo: dict[str, Any], resize: ImageResize) -> dict[str, Any]:
@@ -221,42 +178,6 @@ def _scaled(scale_factor: Any, factor_xy: tuple[float, float]) -> tuple[float, .
     return tuple([old * new for old, new in zip(values, itertools.cycle(factor_xy))])  # noqa: B905
 
 
-def field_resizer(
-    sample_type: type, resize: ImageResize, path: str = ''
-) -> Callable[[str, Any], Any]:
-    """Returns a function from name and value of a field to its resized copy.
-
-    It raises ValueError for a field without a registered function.
-
-    Args:
-        sample_type: Class of the data sample that contains the element.
-        resize: The resize of the image.
-        path: Where the element is in the data sample, with a final dot; empty for itself.
-    """
-
-    def resize_field(name: str, value: Any) -> Any:
-        resizer = find_field(sample_type, path + name)
-        if resizer is not None:
-            return resizer(value, resize)
-        if isinstance(value, BaseDataElement):
-            convert = field_resizer(sample_type, resize, f'{path}{name}.')
-            return map_fields(value, value.metainfo, convert)
-        raise ValueError(
-            'data_samples must hold only ground truth that mmst knows how to resize, got the '
-            f'field {path + name!r} in a {sample_type.__name__}. Register its resize '
-            f'with @mmst.register_ground_truth({sample_type.__name__}, {path + name!r}) on a '
-            'function (value, resize) -> new value, or train subnets at full size (inputs=None)'
-        )
-
-    return resize_field
-
-
-@functools.cache
-def find_field(sample_type: type, path: str) -> FieldResizer | None:
-    """Finds the function that is registered for a field of a class of data samples."""
-    return next((_fields[cls, path] for cls in sample_type.__mro__ if (cls, path) in _fields), None)
-
-
 def register_task(sample_type: type[BaseDataElement]) -> Callable[[type[Task]], type[Task]]:
     """Registers the :class:`Task` of a class of data samples and of its subclasses."""
 
@@ -302,7 +223,6 @@ def task_of(sample: object) -> Task:
         return task
     raise TypeError(
         'data_samples must be of a library whose ground truth mmst can resize '
-        f'({", ".join(sorted(_task_modules))}), got {type(sample).__module__}.'
-        f'{type(sample).__qualname__}; register a task with @mmst.ground_truth.register_task, or '
-        'train subnets at full size (inputs=None)'
+        f'({", ".join(sorted(_task_modules))}), got {dotted_name(type(sample))}; '
+        f'register a task with @mmst.ground_truth.register_task, or {FULL_SIZE}'
     )

@@ -174,7 +174,7 @@ def _install(partial: Path, root: Path, recipe: Mapping[str, Any]) -> None:
             root.rename(old)
         partial.rename(root)
     except OSError:
-        # Another process may have been faster with the same data, by a hair.
+        # Another process may just have written the same data.
         if not _is_complete(root, recipe):
             raise
     finally:

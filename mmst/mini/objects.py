@@ -11,7 +11,7 @@ from .scene import Painter, Scene, SceneObject
 from .shapes import SHAPES
 from .sprite import make_sprite
 
-__all__ = ['CROWD_AT', 'EMPTY_AT', 'PERIOD', 'add_object', 'make_object_scene', 'random_size_hw']
+__all__ = ['CROWD_AT', 'EMPTY_AT', 'PERIOD', 'add_object', 'begin_scene', 'make_object_scene']
 
 _MAX_ROTATION_DEG = {'traffic light': 8, 'tv': 8, 'stop sign': 15, 'clock': 20, 'kite': 60}
 _SIZES_HW = (
@@ -39,10 +39,7 @@ def make_object_scene(seed: Sequence[int]) -> Scene:
     Returns:
         The scene, in COCO's names. Equal seeds give equal scenes.
     """
-    rng = np.random.default_rng(list(seed))
-    kind = seed[-1] % PERIOD
-    picture, stuff = paint_background(random_size_hw(rng), rng)
-    painter = Painter(picture, rng, stuff)
+    painter, rng, kind = begin_scene(seed)
     if kind != EMPTY_AT:
         if kind == CROWD_AT:
             _add_crowd(painter, rng)
@@ -51,7 +48,21 @@ def make_object_scene(seed: Sequence[int]) -> Scene:
     return painter.finish()
 
 
-def random_size_hw(rng: np.random.Generator) -> tuple[int, int]:
+def begin_scene(seed: Sequence[int]) -> tuple[Painter, np.random.Generator, int]:
+    """Paints the background of a scene.
+
+    Args:
+        seed: Integers that determine the scene; the last one is its index in its split.
+
+    Returns:
+        The painter, its random numbers, and the index within :data:`PERIOD`.
+    """
+    rng = np.random.default_rng(list(seed))
+    picture, stuff = paint_background(_random_size_hw(rng), rng)
+    return Painter(picture, rng, stuff), rng, seed[-1] % PERIOD
+
+
+def _random_size_hw(rng: np.random.Generator) -> tuple[int, int]:
     """Draws the size of a picture: mostly landscape, as in COCO."""
     return _SIZES_HW[rng.integers(len(_SIZES_HW))]
 

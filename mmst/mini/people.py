@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .background import paint_background
 from .figure import draw_figure
-from .objects import CROWD_AT, EMPTY_AT, PERIOD, add_object, random_size_hw
+from .objects import CROWD_AT, EMPTY_AT, add_object, begin_scene
 from .scene import Painter, Scene, SceneObject
 from .sprite import Sprite, make_sprite
 
@@ -26,10 +25,7 @@ def make_people_scene(seed: Sequence[int]) -> Scene:
         The scene, in COCO's names; people (no crowds) have keypoints. Equal seeds give equal
         scenes.
     """
-    rng = np.random.default_rng(list(seed))
-    kind = seed[-1] % PERIOD
-    picture, stuff = paint_background(random_size_hw(rng), rng)
-    painter = Painter(picture, rng, stuff)
+    painter, rng, kind = begin_scene(seed)
     if kind != EMPTY_AT:
         for _ in range(rng.integers(0, 3)):
             add_object(painter, rng)

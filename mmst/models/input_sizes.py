@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-__all__ = ['find_size_divisor']
+from mmst.core.norm import kept_modes
+from mmst.core.resize import LARGEST_STRIDE
 
-LARGEST_STRIDE = 32
-"""Pixels of the input between two cells of the last feature map, for most networks."""
+__all__ = ['find_size_divisor']
 
 COLOURS = 3
 """Channels of most inputs."""
@@ -32,7 +32,7 @@ def find_size_divisor(backbone: nn.Module, are_padded: bool) -> tuple[int | None
     divisors = [LARGEST_STRIDE] if are_padded else sorted({_patch(backbone), LARGEST_STRIDE})
     problem = ''
     for divisor in divisors:
-        # Odd multiples; no network is made for both sizes and no other.
+        # Odd multiples: no network takes these two sizes alone.
         problem = _problem(backbone, (BASE + divisor, BASE + 3 * divisor))
         if not problem:
             return 1 if are_padded else divisor, ''
@@ -62,15 +62,12 @@ def _problem(backbone: nn.Module, sizes: tuple[int, ...]) -> str:
 
 
 def _problem_with(backbone: nn.Module, sizes: tuple[int, ...], channels: int) -> str:
-    was_training = backbone.training
-    backbone.eval()
     try:
-        with torch.no_grad():
+        with kept_modes(backbone), torch.no_grad():
+            backbone.eval()
             for size in sizes:
                 backbone(torch.zeros(1, channels, size, size))
     except Exception as error:  # whatever a network raises
         reason = str(error).strip().partition('\n')[0][:120]
         return f'it takes no {size} x {size} pixels ({type(error).__name__}: {reason})'
-    finally:
-        backbone.train(was_training)
     return ''

@@ -78,7 +78,7 @@ def _wrapped_class(wraps: str | type[nn.Module]) -> type:
     with ROOT_MODELS.switch_scope_and_registry(None) as registry:
         try:
             cls = registry.get(wraps)
-        except RuntimeError:  # what looks like the path of a class, and is none
+        except RuntimeError:  # it looks like the path of a class but is none
             cls = None
     if not inspect.isclass(cls):
         raise KeyError(
@@ -98,7 +98,7 @@ def argument_names(cls: type) -> set[str]:
 
 
 def _passes_any_on(cls: type) -> bool:
-    """Whether a class passes any argument on to something that refuses unknown ones.
+    """Tells whether a class passes any argument on to something that refuses unknown ones.
 
     ``**kwargs`` of a class are its parents' arguments, unless these have none of their own: those
     of ``TIMMBackbone`` go to ``timm.create_model``.

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from mmengine.config import Config, ConfigDict
 
+from mmst.config.stimulative_hook import is_stimulative
 from mmst.config.subnet_eval import is_subnet_eval
-from mmst.config.training import import_mmst, is_stimulative, remove_pretrained, wrap_backbone
+from mmst.config.training import import_mmst, remove_pretrained, wrap_backbone
 
 __all__ = ['make_subnet_config', 'use_validation_data']
 

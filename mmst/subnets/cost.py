@@ -168,7 +168,7 @@ def measure_latency(
     for repeat in itertools.count(-1):
         if repeat >= least and sum(map(sum, times.values())) >= seconds:
             break
-        # Which of them is first changes, for what the second finds in the caches.
+        # They take turns at being first: the second profits from the caches.
         for name in ('full', 'subnet') if repeat % 2 else ('subnet', 'full'):
             with active_subnet(backbone, depths if name == 'subnet' else full):
                 elapsed = _timed(forward)

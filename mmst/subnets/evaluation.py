@@ -15,7 +15,7 @@ from torch import nn
 from mmst.config.options import set_seed
 from mmst.config.traversal import type_name
 from mmst.core import active_subnet, isolated_state, recalibrate_norm, residual_stages
-from mmst.core.norm import learning_norm_layers
+from mmst.core.norm import kept_modes, learning_norm_layers
 from mmst.engine.model_parts import find_backbone, unwrapped
 from mmst.engine.random_state import private_random_state
 
@@ -186,12 +186,9 @@ def default_recalibrate(model: nn.Module, depths: tuple[int, ...]) -> int:
 
 def _has_live_norm(model: nn.Module) -> bool:
     """Tells whether training would update norm statistics (not with ``norm_eval``)."""
-    modes = {module: module.training for module in model.modules()}
-    model.train()
-    live = any(layer.training for layer in learning_norm_layers(model))
-    for module, mode in modes.items():
-        module.training = mode
-    return live
+    with kept_modes(model):
+        model.train()
+        return any(layer.training for layer in learning_norm_layers(model))
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

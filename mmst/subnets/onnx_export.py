@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmst.checkpoints.write import write_whole
-from mmst.config import library_of
+from mmst.config.library import library_of
 from mmst.engine.model_parts import find_backbone
 
 __all__ = ['check_onnx_installed', 'exported_part', 'write_onnx']

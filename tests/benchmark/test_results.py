@@ -5,10 +5,12 @@ import statistics
 from pathlib import Path
 
 import pytest
-from pictures import drawn_cycle_colors
+from pictures import color_of, error_bars, labelled, legend_colors, points
 
 from mmst.benchmark import Arm, Effect, Grid, load_grid, plot_results, read_results, replace_results
 from mmst.benchmark.results import difference
+
+image = pytest.importorskip('matplotlib.image')
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,14 +117,33 @@ def test_a_damaged_result_is_named(folder):
         read_results(GRID, folder)
 
 
-def test_the_picture_is_drawn_with_and_without_results(folder, tmp_path):
-    results = read_results(GRID, folder)
-    drawn = {f'C{i}' for i, arm in enumerate(GRID.arms) if results[arm.name].metric}
-    assert drawn
-    plot_results(GRID, results, tmp_path / 'plot.png')
-    assert drawn_cycle_colors(tmp_path / 'plot.png') == drawn
+def test_the_picture_holds_seeds_means_and_deviations(folder, tmp_path, saved_figures):
+    plot_results(GRID, read_results(GRID, folder), tmp_path / 'plot.png')
+    (axis,) = saved_figures['plot.png'].axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ('training FLOPs [T]', 'test top1')
+    means = labelled(axis)
+    assert list(means) == [
+        'plain training, 3 of 3 seeds',
+        'longer, 3 of 3 seeds',
+        'sizes, 2 of 3 seeds',
+        'ST*, 3 of 3 seeds',
+    ]
+    seeds = [line for line in axis.get_lines() if line.get_marker() == '.']
+    for arm, one, (label, mean) in zip(VALUES, seeds, means.items(), strict=True):
+        values, flops = VALUES[arm], FLOPS[arm] / 1e12
+        assert points(one) == [(flops, value) for value in values]
+        center, deviation = statistics.mean(values), statistics.stdev(values)
+        assert points(mean.lines[0]) == [pytest.approx((flops, center))]
+        assert error_bars(mean) == [pytest.approx((flops, center - deviation, center + deviation))]
+        assert color_of(one) == color_of(mean.lines[0]) == legend_colors(axis)[label]
+    assert len(set(legend_colors(axis).values())) == 4
+    assert image.imread(tmp_path / 'plot.png').shape == (504, 960, 4)
+
+
+def test_the_picture_of_no_results_is_empty(tmp_path, saved_figures):
     plot_results(GRID, read_results(GRID, tmp_path / 'none'), tmp_path / 'empty.png')
-    assert drawn_cycle_colors(tmp_path / 'empty.png') == set()
+    (axis,) = saved_figures['empty.png'].axes
+    assert not axis.has_data() and axis.get_legend() is None
 
 
 def test_the_page_holds_the_committed_results():

@@ -51,7 +51,7 @@ with open(vis / 'scalars.json', 'w') as log:
             sys.exit('out of luck')
         if begin == 0 and "act = 'slowly'" in config:
             (work / 'started').touch()
-            time.sleep(60)
+            time.sleep(600)
 """
 TEST = """
 import json, sys
@@ -231,7 +231,7 @@ def test_the_training_of_a_killed_runner_keeps_its_cell(runner, tmp_path):
     environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
     process = subprocess.Popen([sys.executable, '-c', RUN, str(tmp_path)], env=environment)
     work_dir = runner.work_dirs / 'st-0'
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (work_dir / 'started').exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     children = Path(f'/proc/{process.pid}/task/{process.pid}/children')

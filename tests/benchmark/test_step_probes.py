@@ -1,12 +1,21 @@
 """Instruments show what is there."""
 
-import time
+from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import nn
 from torch.autograd.profiler import profile
 
-from mmst.benchmark.step_probes import LabelClock, count_cost, peak_allocated, time_call
+from mmst.benchmark import step_probes
+from mmst.benchmark.step_probes import (
+    BlockTime,
+    LabelClock,
+    Timing,
+    count_cost,
+    peak_allocated,
+    time_call,
+)
 from mmst.engine.labels import labelled, watched_by
 
 CPU = torch.device('cpu')
@@ -52,19 +61,33 @@ def test_backward_is_counted():
     assert cost.flops == 2 * (2 * 5 * 100 * 10)  # the input needs no gradient
 
 
-def test_labelled_blocks_are_timed_while_a_clock_watches():
+@pytest.fixture
+def elapse(monkeypatch):
+    """Lets time pass on clocks that stand still otherwise, a quarter of it for the processor."""
+    now = [0.0]
+    clocks = SimpleNamespace(
+        perf_counter=lambda: now[0],
+        thread_time=lambda: now[0] / 4,
+        process_time=lambda: now[0] / 2,
+    )
+    monkeypatch.setattr(step_probes, 'time', clocks)
+
+    def elapse(seconds):
+        now[0] += seconds
+
+    return elapse
+
+
+def test_labelled_blocks_are_timed_while_a_clock_watches(elapse):
     clock = LabelClock(CPU)
     with watched_by(clock), labelled('outer'):
-        time.sleep(0.01)
-        for _ in range(2):
+        elapse(1)
+        for seconds in (2, 4):
             with labelled('inner'):
-                time.sleep(0.01)
+                elapse(seconds)
     with labelled('later'):
-        pass
-    times = clock.take()
-    assert set(times) == {'outer', 'inner'}
-    assert 0.02 <= times['inner'].seconds <= times['outer'].seconds - 0.01 < 1
-    assert 0 < times['inner'].host_seconds < times['outer'].host_seconds < 0.02
+        elapse(8)
+    assert clock.take() == {'outer': BlockTime(7, 7 / 4), 'inner': BlockTime(6, 6 / 4)}
     assert clock.take() == {}
 
 
@@ -74,8 +97,6 @@ def test_labels_are_in_the_profile():
     assert {'outer', 'inner'} <= {event.name for event in profiler.function_events}
 
 
-def test_time_is_that_of_the_call():
-    timing = time_call(lambda: time.sleep(0.05), CPU)
-    assert 0.05 <= timing.seconds < 1
-    assert timing.cpu_seconds < timing.seconds
-    assert timing.cuda_bytes == 0
+def test_time_is_that_of_the_call(elapse):
+    elapse(1)
+    assert time_call(lambda: elapse(2), CPU) == Timing(seconds=2, cpu_seconds=1, cuda_bytes=0)

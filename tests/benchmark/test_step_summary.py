@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from pictures import drawn_cycle_colors
+from pictures import error_bars, labelled, points
 
 from mmst.benchmark import (
     StepSample,
@@ -157,6 +157,37 @@ def test_json_is_complete(tmp_path):
     assert content['summary'][2]['to_floor'] == summaries[2].to_floor
 
 
-def test_picture_is_drawn(tmp_path):
-    plot_steps(summarize_steps(make_samples()), tmp_path / 'out.png', 'title')
-    assert drawn_cycle_colors(tmp_path / 'out.png') == {'C0', 'C1'}  # measured, floor
+def test_picture_holds_time_floor_and_memory_by_the_number_of_subnets(tmp_path, saved_figures):
+    plain, none, two = summarize_steps(make_samples(outlier=1.3))
+    plot_steps([two, plain, none], tmp_path / 'out.png', 'a title')
+    figure = saved_figures['out.png']
+    assert figure.get_suptitle() == 'a title'
+    time, memory = figure.axes
+    for axis in (time, memory):
+        assert axis.get_xlabel() == 'subnets per iteration, K'
+        assert axis.get_xticks().tolist() == [0, 2]
+        assert axis.get_ylim()[0] == 0
+        assert list(labelled(axis)) == [text.get_text() for text in axis.get_legend().get_texts()]
+
+    assert time.get_ylabel() == 'time : plain training'
+    drawn = labelled(time)
+    floor, measured = drawn['floor (counted FLOPs)'], drawn['measured time, 95 %']
+    assert points(floor) == [(0, 1), (2, pytest.approx(1.45))]
+    assert points(measured.lines[0]) == [(0, none.time_ratio), (2, two.time_ratio)]
+    assert two.to_floor_range == pytest.approx((1.1, 1.43))
+    assert error_bars(measured) == [
+        pytest.approx((0, 1.01, 1.01)),
+        pytest.approx((2, 1.1 * 1.45, 1.43 * 1.45)),
+    ]
+    band = drawn['up to 1.05 x floor'].get_paths()[0].vertices
+    assert {tuple(corner) for corner in band.round(4).tolist()} == {
+        (0, 1), (0, 1.05), (2, 1.45), (2, 1.5225)
+    }  # fmt: skip
+
+    assert memory.get_ylabel() == 'peak memory : plain training'
+    drawn = labelled(memory)
+    assert points(drawn['peak memory']) == [(0, none.memory_ratio), (2, two.memory_ratio)]
+    band = drawn['up to 1.05 x plain']
+    assert (band.get_y(), band.get_height()) == (1, pytest.approx(0.05))
+    assert memory.get_ylim()[1] == pytest.approx(1.2 * two.memory_ratio)
+    assert (tmp_path / 'out.png').stat().st_size > 0

@@ -10,7 +10,6 @@ from mmpretrain.structures import DataSample
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmst.benchmark import TrainingCost, equal_iters, training_cost
-from mmst.benchmark.training_cost import logged_passes
 
 MODEL = {
     'type': 'mmpretrain.ImageClassifier',
@@ -116,13 +115,6 @@ def test_equal_flops_are_reached_and_not_passed_by_more_than_an_iteration():
     iters = equal_iters(820, cost, own)
     assert own.flops(iters - 1) < cost.flops(820) <= own.flops(iters)
     assert equal_iters(820, cost, cost) == 820
-
-
-def test_logged_passes_are_those_of_the_stimulated_part():
-    lines = [{'loss': 1.0}, {'subnet/cost': 0.4}, {'subnet/cost': 0.8}]
-    assert logged_passes(lines, stimulated=1.0) == pytest.approx(1.6)
-    assert logged_passes(lines, stimulated=0.5) == pytest.approx(1.3)
-    assert logged_passes([{'main/area': 0.25}, {'main/area': 0.75}], 0.0) == 0.5
 
 
 @MODELS.register_module()

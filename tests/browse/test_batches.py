@@ -55,7 +55,7 @@ def make_random_runner(make_runner):
 
 
 def contents(batch):
-    """What a network reads of a batch."""
+    """Returns what a network reads of a batch."""
     boxes = [sample.gt_instances.bboxes.clone() for sample in batch.data_samples]
     sizes = [tuple(sample.img_shape) for sample in batch.data_samples]
     return batch.inputs.clone(), boxes, sizes
@@ -126,12 +126,12 @@ def test_the_main_networks_batch_is_the_preprocessors(make_random_runner, hook_c
 
 @pytest.fixture
 def sheets(monkeypatch):
-    """Columns and enlargement of every sheet that is made."""
+    """Columns, enlargement and picture of every sheet that is made."""
     made, compose = [], batches.compose_sheet
 
     def spy(columns, zoom):
-        made.append((columns, zoom))
-        return compose(columns, zoom)
+        made.append((columns, zoom, compose(columns, zoom)))
+        return made[-1][-1]
 
     monkeypatch.setattr(batches, 'compose_sheet', spy)
     return made
@@ -145,8 +145,9 @@ def test_each_image_has_a_sheet(make_random_runner, hook_config, sheets, tmp_pat
     assert [file.name for file in files] == names
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == names
     absent = 0
-    for file, (columns, zoom) in zip(files, sheets, strict=True):
-        picture = cv2.imread(str(file))
+    for file, (columns, zoom, sheet) in zip(files, sheets, strict=True):
+        picture = cv2.imread(str(file))[..., ::-1].astype(int)
+        assert picture.shape == sheet.shape and abs(picture - sheet).mean() < 8  # JPEG
         main, *subnets = columns
         assert zoom == {64: 4, 96: 2}[min(main.pictures['instances'].shape[:2])]
         assert main.title[0] == f'iteration {int(file.name[5:8])}, main network'
@@ -193,7 +194,9 @@ def test_without_a_visualizer_the_images_are_drawn_and_it_is_said_once(
     warnings = []
     monkeypatch.setattr(runner.logger, 'warning', warnings.append)
     browse(runner, HOOKS.build(hook_config()), 2, tmp_path)
-    assert [list(column.pictures) for columns, _ in sheets for column in columns] == [['input']] * 8
+    assert [list(column.pictures) for columns, *_ in sheets for column in columns] == [
+        ['input']
+    ] * 8
     said = [line for line in warnings if 'DetDataSample' in line]
     assert len(said) == 1 and 'only the images are drawn' in said[0]
 

@@ -15,7 +15,7 @@ META = {'classes': ('cat', 'dog'), 'palette': [(220, 20, 60), (0, 0, 230)]}
 
 
 def changed(picture, bare=GREY):
-    """Which pixels are not those of the bare picture."""
+    """Mask of the pixels that differ from the bare picture."""
     assert picture.shape == bare.shape and picture.dtype == np.uint8
     return (picture != bare).any(axis=2)
 
@@ -130,7 +130,7 @@ HERE = np.array([[[30.0, 20.0], [90.0, 60.0]]])
 
 
 def drawn_around(picture):
-    """Which of the two keypoints is drawn; nothing else is."""
+    """Tells which of the two keypoints is drawn, and checks that nothing else is."""
     pixels = changed(picture)
     places = [pixels[y - 4 : y + 5, x - 4 : x + 5] for x, y in HERE[0].astype(int)]
     assert pixels.sum() == sum(place.sum() for place in places)
@@ -177,7 +177,7 @@ def test_the_maximum_of_the_heatmaps_is_drawn():
 
 @pytest.fixture
 def texts(monkeypatch):
-    """What mmpretrain's visualizer writes on a picture."""
+    """Collects what mmpretrain's visualizer writes on a picture."""
     visualization = pytest.importorskip('mmpretrain.visualization')
     seen = []
     visualize = visualization.UniversalVisualizer.visualize_cls

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
@@ -29,6 +30,13 @@ def filled(create, *args, **kwargs):
 @pytest.fixture(scope='session')
 def fill():
     return filled
+
+
+@pytest.fixture
+def warnings(capsys):
+    """What has been logged since the last call."""
+    MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
+    return lambda: capsys.readouterr().out
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import pytest
 import torch
 from classifier_config import classifier_config
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 
@@ -24,13 +23,6 @@ def save(cfg, file, **meta):
     return str(file)
 
 
-@pytest.fixture
-def warnings(capsys):
-    """What has been logged since the last call."""
-    MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
-    return lambda: capsys.readouterr().out
-
-
 def test_a_checkpoint_of_the_model_is_taken_without_a_word(tmp_path, warnings):
     cfg = config()
     cfg.load_from = save(cfg, tmp_path / 'a.pth')
@@ -45,7 +37,7 @@ def test_another_number_of_classes_is_told_and_allowed(tmp_path, warnings):
     text = warnings()
     assert 'leaves 2 of 102 tensors of the ImageClassifier of the config random' in text
     assert text.rstrip().endswith(': head.fc.bias, head.fc.weight')
-    # What has other names counts as well: mmengine drops "module." itself.
+    # Tensors of other names count as well: mmengine drops "module." itself.
     state_dict = build_model(config()).state_dict()
     torch.save({f'module.{name}': value for name, value in state_dict.items()}, cfg.load_from)
     check_checkpoint(cfg)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from classifier_config import classifier_config
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 
 import mmst  # noqa: F401 - registers STBackbone
 from mmst.checkpoints import check_pretrained
@@ -23,13 +22,6 @@ def config(file, scope='mmpretrain', whole=False, **backbone):
 def weights():
     torch.manual_seed(0)
     return build_model(config('none')).backbone.state_dict()
-
-
-@pytest.fixture
-def warnings(capsys):
-    """What has been logged since the last call."""
-    MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
-    return lambda: capsys.readouterr().out
 
 
 def test_weights_that_fit_are_taken_without_a_word(weights, tmp_path, warnings):

@@ -16,6 +16,8 @@ def network():
 def test_missing_reshaped_and_unexpected_tensors_are_told_apart():
     state_dict = network().state_dict()
     assert try_loading(network(), state_dict).unfilled == {}
+    wrapped = {f'module.{name}': value for name, value in state_dict.items()}
+    assert try_loading(network(), wrapped) == try_loading(network(), state_dict)
     del state_dict['0.weight'], state_dict['1.running_var']
     state_dict |= {'0.bias': torch.ones(5), '2.weight': torch.ones(1), '2.steps': torch.tensor(1)}
     fit = try_loading(network(), {'state_dict': state_dict})
@@ -35,6 +37,7 @@ def test_the_model_gets_the_weights_of_the_file_and_nothing_of_its_own():
     try_loading(model, source)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in source.items())
     assert model[0].weight.isnan().all() and model[0].weight.shape == weight.shape
+    assert not model._load_state_dict_post_hooks
 
 
 def test_a_file_of_not_a_number_was_loaded():
@@ -43,3 +46,22 @@ def test_a_file_of_not_a_number_was_loaded():
         name: torch.full_like(v, math.nan) for name, v in nn.Linear(2, 3).state_dict().items()
     }
     assert try_loading(nn.Linear(2, 3), source).unfilled == {}
+
+
+class Renamed(nn.Linear):
+    """A layer whose first version called its weight 'kernel'."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *others):
+        if local_metadata.get('version', 1) < 2:
+            state_dict[f'{prefix}weight'] = state_dict.pop(f'{prefix}kernel')
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
+
+
+def test_layers_are_told_the_version_of_a_file():
+    new = nn.Sequential(Renamed(2, 3)).state_dict()
+    old = {'0.kernel': new['0.weight'], '0.bias': new['0.bias']}
+    for state_dict in (new, old):
+        fit = try_loading(nn.Sequential(Renamed(2, 3)), {'state_dict': state_dict})
+        assert (fit.unfilled, fit.unexpected) == ({}, ())

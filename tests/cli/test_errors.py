@@ -52,6 +52,7 @@ def test_what_mmst_raises_on_purpose_is_one_line(code, line):
         ('a, b = 1, 2, 3', ValueError),
         ("{}['x']", KeyError),
         ('None.x', AttributeError),
+        ("raise ValueError(f'a rule, got {len(None)}')", TypeError),
         ('import torch\ntorch.ones(2) + torch.ones(3)', RuntimeError),
         ('import torch\ntorch.nn.Linear(2, 2)(torch.ones(3))', RuntimeError),
     ],

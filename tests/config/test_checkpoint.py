@@ -11,7 +11,8 @@ from torchvision.models.resnet import Bottleneck, ResNet
 import mmst  # noqa: F401 - registers STBackbone and mmst://
 from mmst.checkpoints.build import build_model
 from mmst.checkpoints.model_fit import check_model
-from mmst.config import NAMED_WEIGHTS, NamedWeights, set_checkpoint, set_weights
+from mmst.config import set_checkpoint, set_weights
+from mmst.config.named_weights import NAMED_WEIGHTS, NamedWeights
 
 BACKBONE = {'type': 'ResNet', 'depth': 50}
 

@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 import torch
+from built_backbone import built, same
 from mmengine.config import Config
-from mmengine.registry import MODELS
 
 import mmst  # noqa: F401  (registers STBackbone and mmst://)
 from mmst.config import set_weights
@@ -19,22 +19,10 @@ def config(**changes):
     return Config({'default_scope': 'mmdet', 'model': {'backbone': {**SMALL, **changes}}})
 
 
-def built(cfg):
-    with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-        backbone = registry.build(cfg.model.backbone)
-    backbone.init_weights()
-    return backbone
-
-
 @pytest.fixture(scope='module')
 def weights():
     torch.manual_seed(3)
     return built(config()).state_dict()
-
-
-def same(backbone, weights):
-    own = backbone.state_dict()
-    return all(torch.equal(own[name], value) for name, value in weights.items())
 
 
 def reference(weights):

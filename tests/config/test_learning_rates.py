@@ -22,7 +22,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import Runner
 
-from mmst.config import MINI_SETTINGS, layout_of, set_max_iters
+from mmst.config import set_max_iters
+from mmst.config.mini import MINI_SETTINGS, layout_of
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SHIPPED = sorted(file for file in CONFIGS.rglob('*.py') if file.parent.name != '_base_')
@@ -241,7 +242,7 @@ KINDS = {
             'by_epoch': False,
         },
     ),
-    # What ends early must have arrived.
+    # A schedule that ends early must have arrived.
     'early steps': ({'type': 'MultiStepLR', 'milestones': [1], 'end': 2},),
     'early step sizes': ({'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'end': 3},),
     'early cosine': ({'type': 'CosineAnnealingLR', 'T_max': 2, 'eta_min': 0.1, 'end': 2},),
@@ -266,13 +267,13 @@ KINDS = {
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_kind_of_scheduler_follows_its_own_curve(kind):
     schedule = Config({'train_cfg': EPOCHS, 'param_scheduler': list(KINDS[kind])})
-    # Where upstream decays once per epoch, a run of more iterations decays in each of them.
+    # Upstream decays once per epoch, a run of more iterations decays in each iteration.
     check_short_runs(schedule, range(1, 13) if 'exponential' in kind else LENGTHS)
 
 
 @pytest.mark.parametrize('pct_start', [0.1, 0.3, 0.5])
 def test_a_cycle_of_three_phases_reaches_its_peak(pct_start):
-    """Where the phases end is up to mmengine, which rounds them by other rules."""
+    """The ends of the phases are up to mmengine, which rounds them by other rules."""
     cycle = {'type': 'OneCycleLR', 'eta_max': 1.0, 'total_steps': 12, 'pct_start': pct_start}
     schedule = {'train_cfg': EPOCHS, 'param_scheduler': {**cycle, 'three_phase': True}}
     for length in LENGTHS:

@@ -5,7 +5,8 @@ import importlib.util
 import pytest
 from mmengine.config import Config
 
-from mmst.config import apply_library_defaults, library_of
+from mmst.config import apply_library_defaults
+from mmst.config.library import library_of
 
 
 def config(scope, **options):

@@ -9,7 +9,9 @@ from mmengine.hub import get_config
 from mmengine.registry import DATASETS, METRICS, DefaultScope
 
 from mmst import mini
-from mmst.config import MINI_SETTINGS, apply_mini, check_data_files, layout_of
+from mmst.cli.data_files import check_data_files
+from mmst.config import apply_mini
+from mmst.config.mini import MINI_SETTINGS, layout_of
 
 SETTINGS = MINI_SETTINGS['coco']
 

@@ -20,6 +20,10 @@ from mmst import mini
 from mmst.checkpoints import load_checkpoint
 from mmst.checkpoints.build import build_model
 from mmst.cli.launch import set_launcher
+from mmst.config.file import load_config
+from mmst.config.library import library_of
+from mmst.config.mini import layout_of
+from mmst.config.training import remove_pretrained
 from mmst.engine.registry import INPUT_RULES, SUPERVISIONS
 from mmst.subnets.config import make_subnet_config, use_validation_data
 from mmst.subnets.evaluation import prepare_subnet_test
@@ -40,7 +44,7 @@ REGISTRIES = [
 
 @functools.cache
 def class_of(name, library):
-    """What a name stands for in a library's configs; None if it is no registered one."""
+    """Class of a name in a library's configs, None if it is not registered."""
     with DefaultScope.overwrite_default_scope(library):
         for registry in REGISTRIES:
             with registry.switch_scope_and_registry(None) as own:
@@ -117,7 +121,7 @@ default_scope = None
 
 
 def training_edits(folder):
-    """What tools/train.py does to a config, in its order."""
+    """Edits that tools/train.py makes, in its order."""
     return {
         '--mini': lambda cfg: edit.apply_mini(cfg, mini_root=folder),
         '--data-root': lambda cfg: edit.set_data_root(cfg, folder),
@@ -134,12 +138,12 @@ def training_edits(folder):
 
 
 def other_edits(library):
-    """What the other tools do."""
+    """Edits that the other tools make."""
     tta = {} if library == 'mmpose' else {'--tta': edit.enable_tta}
     return {
         '--depths': prepare_subnet_test,
         'validation data': use_validation_data,
-        'no weights': lambda cfg: edit.remove_pretrained(cfg.model),
+        'no weights': lambda cfg: remove_pretrained(cfg.model),
         'subnet': lambda cfg: make_subnet_config(cfg, (2, 3, 4, 2), 'a.pth'),
         **tta,
         '--no-validate': edit.disable_validation,
@@ -169,7 +173,7 @@ def test_every_edit_does_the_same_to_classes_as_to_names(library, data_root):
     pytest.importorskip(library)
     old = Config.fromfile(ROOT / 'configs' / NAMES[library])
     new = new_style(old)
-    assert edit.library_of(new) is edit.library_of(old)
+    assert library_of(new) is library_of(old)
     assert isinstance(dict.get(new.model, 'type'), LazyObject)
     for name, change in {**training_edits(data_root), **other_edits(library)}.items():
         changed = [change(cfg) for cfg in (old, new)]
@@ -218,14 +222,14 @@ def write_new_style(cfg, file):
 def test_weights_of_a_new_style_config_are_named(tmp_path):
     """Upstream's ResNet would otherwise set the last norm weight of each block to 0."""
     (tmp_path / 'a.py').write_text(PRETRAINED.format(checkpoint=str(tmp_path / 'a.pth')))
-    cfg = edit.load_config(str(tmp_path / 'a.py'))
+    cfg = load_config(str(tmp_path / 'a.py'))
     assert cfg.model.backbone.init_cfg.type == 'Pretrained'
     assert isinstance(dict.get(cfg.model.backbone, 'wraps'), LazyObject)
     # Read again from what mmengine writes to the work dir.
     (tmp_path / 'b.py').write_text(Config.fromfile(tmp_path / 'a.py').pretty_text)
     assert 'weight_init.PretrainedInit' in (tmp_path / 'b.py').read_text()
     for file in ('a.py', 'b.py'):
-        model = build_model(edit.load_config(str(tmp_path / file)))
+        model = build_model(load_config(str(tmp_path / file)))
         weights = {name: value + 1 for name, value in model.backbone.state_dict().items()}
         torch.save(weights, tmp_path / 'a.pth')
         model.init_weights()
@@ -241,8 +245,8 @@ def test_a_written_config_is_read_back(library, data_root):
         change(cfg)
     again = Config.fromstring(cfg.pretty_text, '.py')
     assert by_class(again, library) == by_class(cfg, library)
-    assert edit.layout_of(again) == edit.layout_of(cfg)
-    assert edit.library_of(again).scope == library
+    assert layout_of(again) == layout_of(cfg)
+    assert library_of(again).scope == library
 
 
 def test_a_wrapper_of_the_model_may_be_a_class(monkeypatch):
@@ -263,7 +267,7 @@ def test_a_run_of_a_new_style_config_is_that_of_the_config_of_names(library, tmp
     write_new_style(Config.fromfile(old), new)
     assert Config.fromfile(new).default_scope is None
     data_root = tmp_path / 'data'
-    layout = edit.layout_of(Config.fromfile(new))
+    layout = layout_of(Config.fromfile(new))
     mini.make_mini_data(layout, data_root, num_train=4, num_val=2, seed=0)
     states = []
     for config in (old, new):

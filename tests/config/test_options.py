@@ -7,21 +7,21 @@ from mmst.config import (
     disable_validation,
     enable_amp,
     enable_auto_scale_lr,
-    load_config,
-    options,
     set_seed,
     set_work_dir,
 )
+from mmst.config.file import load_config
+from mmst.engine import accelerator as accelerators
 
 
 @pytest.fixture
 def accelerator(monkeypatch):
-    monkeypatch.setattr(options, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(accelerators, 'is_cuda_available', lambda: True)
 
 
 @pytest.fixture
 def no_accelerator(monkeypatch):
-    monkeypatch.setattr(options, 'is_cuda_available', lambda: False)
+    monkeypatch.setattr(accelerators, 'is_cuda_available', lambda: False)
 
 
 def test_a_missing_config_is_named():

@@ -12,6 +12,7 @@ from mmengine.hub import get_config
 import mmst
 from mmst import config as edit
 from mmst.checkpoints.build import build_backbone
+from mmst.config.file import load_config
 from mmst.config.trained_backbone import trained_backbone
 from mmst.core import DepthSpace
 
@@ -58,7 +59,7 @@ RTMPOSE = 'mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x
     ],
 )
 def test_the_plain_config_becomes_the_stimulated_one(ours, base):
-    """What our own configs say, but that choices have a name."""
+    """The result is our own config, but that choices have a name."""
     expected = Config.fromfile(ROOT / 'configs' / ours)
     expected.model.backbone.choices = 'inter_stage'
     cfg = Config.fromfile(ROOT / 'configs' / base)
@@ -148,7 +149,7 @@ def test_a_stimulated_config_keeps_what_it_says_but_for_options():
 def test_a_written_config_is_read_back(upstream, tmp_path):
     cfg = edit.stimulate(upstream(DETECTOR), num_subnets=2)
     cfg.dump(tmp_path / 'st.py')
-    again = edit.load_config(str(tmp_path / 'st.py'))
+    again = load_config(str(tmp_path / 'st.py'))
     assert text_of(again) == text_of(cfg)
     assert text_of(edit.stimulate(again)) == text_of(cfg)
 

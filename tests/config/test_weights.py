@@ -2,14 +2,15 @@
 
 import pytest
 import torch
+from built_backbone import built, same
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS
 from torch import nn
 
 import mmst  # noqa: F401  (registers STBackbone)
 from mmst.checkpoints import UntrustedCheckpointError
-from mmst.config import NAMED_WEIGHTS, set_weights
+from mmst.config import set_weights
+from mmst.config.named_weights import NAMED_WEIGHTS
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmpretrain')
@@ -22,13 +23,6 @@ def config(backbone, scope='mmdet', **model):
     return Config({'default_scope': scope, 'model': {'backbone': backbone, **model}})
 
 
-def built(cfg):
-    with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
-        backbone = registry.build(cfg.model.backbone)
-    backbone.init_weights()
-    return backbone
-
-
 def save(state_dict, file, **extra):
     torch.save({'state_dict': state_dict, **extra} if extra else state_dict, file)
     return str(file)
@@ -38,11 +32,6 @@ def save(state_dict, file, **extra):
 def small():
     torch.manual_seed(3)
     return built(config(SMALL)).state_dict()
-
-
-def same(backbone, state_dict):
-    own = backbone.state_dict()
-    return all(torch.equal(own[name], value) for name, value in state_dict.items())
 
 
 @pytest.mark.parametrize('name', ['base', 'tnr'])

@@ -1,22 +1,17 @@
-"""Properties of the pure functions, searched for counterexamples.
-
-The search is deterministic; MMST_FUZZ_FACTOR=10 makes it ten times as long.
-"""
+"""Properties of the pure functions, searched for counterexamples."""
 
 import copy
 import math
-import os
 import random
 import statistics
-from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from fuzzing import examples, own_error
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-import mmst
 from mmst.core import (
     Block,
     DepthCost,
@@ -38,24 +33,6 @@ from mmst.core import (
 from mmst.core.resize import lies_on_lattice, smallest_size, stack_size
 from mmst.core.schedule import WEIGHT_SCHEDULES
 from mmst.core.space import RULES
-
-FACTOR = int(os.environ.get('MMST_FUZZ_FACTOR', '1'))
-
-
-def examples(count):
-    return settings(
-        max_examples=count * FACTOR, derandomize=True, deadline=None, database=None, print_blob=True
-    )
-
-
-def own_error(error):
-    """Whether mmst itself raised it, with a message that tells the value."""
-    trace = error.__traceback__
-    while trace.tb_next:
-        trace = trace.tb_next
-    in_mmst = Path(mmst.__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents
-    return in_mmst and 'must' in str(error) and 'got' in str(error)
-
 
 draws = st.fixed_dictionaries(
     {

@@ -1,9 +1,11 @@
-"""Runs of a toy classifier; tests that train a detector of mmdet ask for ``make_runner``."""
+"""Runs of toy models; tests that train a detector of mmdet ask for ``make_runner``."""
 
 import pytest
 import torch
-from recorded_run import loader
-from toy_classifier import Images
+from detections import Detections, preprocessed_batches
+from recorded_run import HOOK, loader
+from toy_classifier import Images, Sample
+from toy_detector import ToyDetector
 
 from mmst.core import DepthSpace, Subnet
 from mmst.engine.inputs import RandomSmallerInput
@@ -25,6 +27,39 @@ def make_classifier_runner(build_runner):
         runner = build_runner(hook, model=model, default_scope='mmengine', **settings)
         runner.model.init_weights()
         return runner
+
+    return make
+
+
+@pytest.fixture
+def make_toy():
+    """A toy detector in training mode, always with the same weights."""
+
+    def make(**settings):
+        torch.manual_seed(0)
+        model = ToyDetector(**settings)
+        model.init_weights()
+        model.train()
+        return model
+
+    return make
+
+
+@pytest.fixture
+def toy_batch():
+    """Preprocesses images with data samples of mmengine alone for a model."""
+    return preprocessed_batches(Sample)
+
+
+@pytest.fixture
+def make_toy_runner(build_runner):
+    """A Runner that trains the toy detector on shuffled images of several sizes."""
+
+    def make(hook=HOOK, *, samples=8, shuffle=True, model=(), **settings):
+        data = loader(Detections(Sample, samples), shuffle=shuffle)
+        model = {'type': 'ToyDetector', **dict(model)}
+        settings = {'train_dataloader': data, 'default_scope': 'mmengine', **settings}
+        return build_runner(hook, model=model, **settings)
 
     return make
 

@@ -2,15 +2,18 @@
 
 import os
 
+import pytest
 import torch
+import toy_detector  # noqa: F401 - registers it
+from detections import Detections
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
-from recorded_run import HOOK, Record, loader
+from recorded_run import HOOK, NO_PAUSE, Record, loader
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
-from toy_classifier import Images
+from toy_classifier import Images, Sample
 
 from mmst.cli.launch import set_launcher
 from mmst.engine.registry import SUPERVISIONS
@@ -45,14 +48,22 @@ class CpuSyncBN(_BatchNorm):
 
 
 def detector(settings):
-    """Its samplers take all there is: what they would draw in a subnet pass depends on the rank."""
+    """It draws nothing: what it would draw in a subnet pass depends on the rank."""
+    torch.manual_seed(0)
+    return {
+        'type': 'ToyDetector',
+        'noise': False,
+        'norm_eval': settings['norm_eval'],
+        'with_cp': settings['with_cp'],
+    }
+
+
+def faster_rcnn(settings):
     from small_detector import make_detector_config
 
-    model = make_detector_config(
+    return make_detector_config(
         choices=(2, 2, 2, 2), norm_eval=settings['norm_eval'], with_cp=settings['with_cp']
     )
-    model.train_cfg.rpn.sampler.num = model.train_cfg.rcnn.sampler.num = 100_000
-    return model
 
 
 def classifier(settings):
@@ -75,18 +86,19 @@ class ChosenImages(Images):
 
 def dataset(settings):
     if settings['model'] == 'classifier':
-        data = ChosenImages(settings['indices'])
-    else:
-        from small_detector import Samples
-
-        data = Samples()
-        data.samples = [data.samples[index] for index in settings['indices']]
+        return ChosenImages(settings['indices'])
+    kind = Sample
+    if settings['model'] == 'faster_rcnn':
+        from mmdet.structures import DetDataSample as kind
+    data = Detections(kind)
+    data.samples = [data.samples[index] for index in settings['indices']]
     return data
 
 
 def train(out, rank, ranks, settings):
     """Trains and saves parameters, buffers, last momentum and draws."""
     torch.set_num_threads(1)
+    pytest.MonkeyPatch().setattr(*NO_PAUSE)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
     distributed = ranks > 1
     if distributed:
@@ -112,7 +124,7 @@ def train(out, rank, ranks, settings):
         cfg=distributed_config(settings, rank) if distributed else {},
         custom_hooks=[record],
         randomness={'seed': 7, 'diff_rank_seed': settings['diff_rank_seed']},
-        default_scope='mmengine' if settings['model'] == 'classifier' else 'mmdet',
+        default_scope='mmdet' if settings['model'] == 'faster_rcnn' else 'mmengine',
         log_level='ERROR',
         experiment_name=out.stem,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from recorded_run import momentum
 
 from mmst.core.skip import Skip
 from mmst.engine.supervision import GroundTruthSupervision
@@ -37,11 +38,6 @@ def nan(loss):
 
 def state(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def momentum(runner):
-    buffers = runner.optim_wrapper.optimizer.state
-    return {n: buffers[p]['momentum_buffer'] for n, p in runner.model.named_parameters()}
 
 
 def test_loss_that_is_not_finite_stops_before_the_step(

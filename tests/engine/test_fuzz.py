@@ -1,31 +1,25 @@
-"""Whole subnet passes on odd images, ground truth and settings, searched for counterexamples.
-
-The search is deterministic; MMST_FUZZ_FACTOR=10 makes it ten times as long.
-"""
+"""Whole subnet passes on odd images, ground truth and settings, searched for counterexamples."""
 
 import copy
 import importlib
-import math
-import os
 import random
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, assume, event, given, settings
+from fuzzing import examples, own_error
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 from mmengine.dataset import pseudo_collate
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
-from mmengine.registry import HOOKS, MODELS
+from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import nn
 from torch.utils.data import Dataset
 
-import mmst
 from mmst.core import DepthSpace, Draw, resize_batch, sample_images, scale_size, weight_factor
 from mmst.core.resize import stack_size
 from mmst.core.schedule import WEIGHT_SCHEDULES
@@ -41,34 +35,8 @@ DetDataSample = importlib.import_module('mmdet.structures').DetDataSample
 boxes_of_mmdet = importlib.import_module('mmdet.structures.bbox')
 pytestmark = pytest.mark.usefixtures('mmdet_scope')
 
-FACTOR = int(os.environ.get('MMST_FUZZ_FACTOR', '1'))
 SEED = 7  # of make_runner
-SUPERVISION = {'type': 'mmst.GroundTruthSupervision'}
 WHOLE_BLOCKS = ('ordered', 'stochastic')  # ResNets have no raw subnets
-
-
-def examples(count):
-    return settings(
-        max_examples=count * FACTOR,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
-        suppress_health_check=[
-            HealthCheck.function_scoped_fixture,
-            HealthCheck.too_slow,
-            HealthCheck.data_too_large,
-        ],
-    )
-
-
-def own_error(error):
-    """Whether mmst itself raised it, with a message that tells the value."""
-    trace = error.__traceback__
-    while trace.tb_next:
-        trace = trace.tb_next
-    in_mmst = Path(mmst.__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents
-    return in_mmst and 'must' in str(error) and 'got' in str(error)
 
 
 # Images and their ground truth
@@ -427,11 +395,8 @@ ONE_VALUE = 'Expected more than 1 value per channel when training'
     schedules(),
     st.integers(1, 2),
 )
-def test_any_run(
-    monkeypatch, make_runner, hook_config, images, batch_size, divisor, backbone, schedule, counts
-):
+def test_any_run(make_runner, hook_config, images, batch_size, divisor, backbone, schedule, counts):
     settings, loop = schedule
-    monkeypatch.setattr('time.sleep', lambda seconds: None)  # mmengine's, between two epochs
 
     def train(hook):
         runner = make_runner(
@@ -506,54 +471,6 @@ def test_any_run(
                 runner.model, subnet_inputs, subnet_samples, inputs[list(places)], chosen, new_hw
             )
     assert next(passes, None) is None
-
-
-junk = (
-    st.integers(-2, 3)
-    | st.floats()
-    | st.sampled_from([True, None, '', 'constant', 'isolated', 'stop', [], [1], {}, {'type': 1}])
-)
-
-
-def whole(least):
-    return lambda value: type(value) is int and value >= least
-
-
-def number(fits):
-    return lambda value: isinstance(value, (int, float)) and fits(value)
-
-
-rule_settings = {'min_ratio': number(lambda x: 0 < x <= 1), 'size_divisor': whole(1)}
-allowed = {
-    **rule_settings,
-    'num_subnets': whole(1),
-    'weight': number(lambda x: 0 <= x < math.inf),
-    'begin': whole(0),
-    'interval': whole(1),
-    'batch_fraction': number(lambda x: 0 < x <= 1),
-    'weight_schedule': WEIGHT_SCHEDULES.__contains__,
-    'norm': ('isolated', 'shared').__contains__,
-    'on_nonfinite': ('stop', 'skip').__contains__,
-}
-
-
-@examples(200)
-@given(st.sampled_from(sorted(allowed)), junk)
-def test_setting_is_taken_or_refused_by_name(name, value):
-    settings = {'type': 'mmst.StimulativeHook', 'supervision': SUPERVISION}
-    if name in rule_settings:
-        settings['inputs'] = {'type': 'mmst.RandomSmallerInput', name: value}
-    else:
-        settings[name] = value
-    try:
-        hook = HOOKS.build(settings)
-    except ValueError as error:
-        assert not allowed[name](value)
-        assert own_error(error)
-        assert str(error).startswith(f'{name} must be') and repr(value) in str(error)
-    else:
-        assert allowed[name](value)
-        assert getattr(hook.input_rule if name in rule_settings else hook, name) == value
 
 
 # mmdet's Faster R-CNN

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.model import ImgDataPreprocessor
+from mmengine.structures import BaseDataElement
 from torch import nn
 from torchvision.transforms import v2
 
@@ -11,6 +12,7 @@ from mmst.engine.batch import check_batch, draw_subnet_batch
 from mmst.engine.image_transforms import ImageTransforms
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.random_state import private_random_state
+from mmst.ground_truth import Task, register_task
 
 MEAN, STD = [123.0, 116.0, 103.0], [58.0, 57.0, 56.0]
 FLIP = {'type': 'RandomHorizontalFlip', 'p': 1.0}
@@ -90,11 +92,24 @@ class Classifier(nn.Module):
         self.data_preprocessor = preprocessor
 
 
+class Label(BaseDataElement):
+    """The class of an image."""
+
+
+@register_task(Label)
+class LabelTask(Task):
+    """Labels fit images of any size."""
+
+    def is_placeless(self, data_samples):
+        return True
+
+    def resize_samples(self, model, data_samples, resizes):
+        return data_samples
+
+
 @pytest.fixture
 def batch(inputs):
-    structures = pytest.importorskip('mmpretrain.structures')
-    samples = [structures.DataSample().set_gt_label(index) for index in range(len(inputs))]
-    return {'inputs': inputs, 'data_samples': samples}
+    return {'inputs': inputs, 'data_samples': [Label() for _ in inputs]}
 
 
 def test_they_are_drawn_by_the_pass_after_the_resize(batch, inputs, preprocessor):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmst.core import Draw, resize_batch
+from mmst.core import Draw, resize_batch, scale_size
 from mmst.engine.batch import check_batch, draw_subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 
@@ -14,10 +14,32 @@ def draw(model, data, rule, index, fraction=1.0):
 
 
 @pytest.fixture
-def square_batch(make_detector, batch):
+def square_batch(make_toy, toy_batch):
     """A detector, and a batch of two images of 64 x 64 pixels without padding."""
-    model = make_detector()
-    return model, batch(model, (2, 6))
+    model = make_toy()
+    return model, toy_batch(model, (2, 6))
+
+
+def test_images_of_a_batch_are_scaled_by_one_ratio_each_by_itself(make_toy, toy_batch):
+    model = make_toy()
+    data = toy_batch(model, (2, 3))
+    batch = draw(model, data, RandomSmallerInput(0.43), index=0)
+    ratio = min(batch.image_hw) / 80
+    assert batch.image_hw == batch.sizes_hw[1] and ratio < 0.8
+    for place, (main_height, main_width) in enumerate([(64, 64), (80, 96)]):
+        height, width = batch.sizes_hw[place]
+        assert (height, width) == scale_size((main_height, main_width), ratio)
+        image = data['inputs'][place : place + 1, :, :main_height, :main_width]
+        expected = resize_batch(image, (height, width))[0]
+        torch.testing.assert_close(batch.inputs[place, :, :height, :width], expected)
+        assert not batch.inputs[place, :, height:].any()
+        assert not batch.inputs[place, :, :, width:].any()
+        factor = torch.tensor([width / main_width, height / main_height] * 2)
+        main, ours = (
+            samples[place].gt_instances.bboxes
+            for samples in (data['data_samples'], batch.data_samples)
+        )
+        torch.testing.assert_close(ours, main * factor)
 
 
 def test_compound_inputs_are_resized_one_after_the_other(square_batch):
@@ -73,9 +95,10 @@ def test_batch_without_a_size_on_the_lattice_keeps_its_own(square_batch):
 def test_a_kept_canvas_holds_the_smaller_images_in_its_upper_left_corner(square_batch):
     model, data = square_batch
     fit, keep = (RandomSmallerInput(0.43, canvas=canvas) for canvas in ('fit', 'keep'))
-    smaller, kept = (draw(model, data, rule, index=1) for rule in (fit, keep))
+    smaller, kept = (draw(model, data, rule, index=2) for rule in (fit, keep))
     height, width = kept.image_hw
-    assert kept.image_hw == smaller.image_hw and height < 60
+    assert kept.image_hw == smaller.image_hw
+    assert smaller.inputs.shape[-2:] == (32, 32)  # with the padding of the preprocessor
     assert kept.inputs.shape == data['inputs'].shape
     expected = resize_batch(data['inputs'], (height, width))
     torch.testing.assert_close(kept.inputs[..., :height, :width], expected)
@@ -127,6 +150,6 @@ def test_transforms_of_a_detectors_images_are_refused(square_batch):
     """Boxes would have to follow a flip."""
     model, data = square_batch
     rule = RandomSmallerInput(transforms=[{'type': 'RandomHorizontalFlip'}])
-    message = 'got RandomHorizontalFlip for DetDataSample; they are for classifiers'
+    message = 'got RandomHorizontalFlip for Sample; they are for classifiers'
     with pytest.raises(ValueError, match=message):
         check_batch(model, **data, rule=rule)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.registry import MODELS
+from recorded_run import gradients
 from torch import nn
 
 from mmst.core import (
@@ -18,13 +19,6 @@ from mmst.models.losses import KLMinusLoss
 
 KL = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLDivLoss', 'temperature': 2.0}}
 MINUS = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLMinusLoss'}}
-
-
-def gradients(runner):
-    """Trains for one SGD step with momentum, whose first buffer is the gradient."""
-    runner.train()
-    state = runner.optim_wrapper.optimizer.state
-    return {n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters()}
 
 
 def by_hand(model, loss, truth_weight):
@@ -105,6 +99,7 @@ def test_main_network_is_trained_as_without(make_classifier_runner, hook_config)
     for name, value in plain.model.state_dict().items():
         assert torch.equal(stimulated.model.state_dict()[name], value), name
     assert all(values['loss'][0] > 0 for values in stimulated.record.subnet)
+    assert not stimulated.model.head._forward_hooks
 
 
 @pytest.mark.usefixtures('same_draws')
@@ -139,8 +134,12 @@ class SquaredDistance(nn.Module):
 def test_any_registered_loss_of_two_logits_will_do(make_classifier_runner, hook_config):
     supervision = {'type': 'mmst.LogitSupervision', 'loss': {'type': 'SquaredDistance'}}
     runner = make_classifier_runner(hook_config(supervision=supervision), max_iters=1)
+    logits = []
+    runner.model.head.register_forward_hook(lambda *call: logits.append(call[2].detach()))
     runner.train()
-    assert runner.record.subnet[0]['loss'][0] > 0
+    teacher, student = logits
+    expected = (student - teacher).square().mean().item()
+    assert runner.record.subnet[0]['loss'][0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

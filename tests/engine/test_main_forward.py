@@ -7,6 +7,8 @@ import torch
 from mmengine.registry import MODELS
 from toy_classifier import ToyClassifier
 
+from mmst.core.state_guard import record_state
+from mmst.engine import state_check
 from mmst.engine.failures import LossCheck
 
 
@@ -152,7 +154,14 @@ class Counting(ToyClassifier):
         return super().forward(inputs, data_samples, mode)
 
 
-def test_unregistered_state_is_reported_once(make_classifier_runner, hook_config, hook):
+def test_unregistered_state_is_reported_once(
+    make_classifier_runner, hook_config, hook, monkeypatch
+):
+    """The state is compared around the first pass of the run alone, for that takes time."""
+    recorded = []
+    monkeypatch.setattr(
+        state_check, 'record_state', lambda model: recorded.append(1) or record_state(model)
+    )
     runner = make_classifier_runner(
         hook_config(num_subnets=2, **hook), max_iters=3, kind='Counting', log_level='WARNING'
     )
@@ -161,6 +170,7 @@ def test_unregistered_state_is_reported_once(make_classifier_runner, hook_config
     advice = f"mmst.core.register_state('{Counting.__module__}.Counting', 'calls')"
     assert text.count("A subnet pass changed 'calls' of Counting.") == 1
     assert text.count(advice) == 1
+    assert len(recorded) == 2
 
 
 @MODELS.register_module(force=True)

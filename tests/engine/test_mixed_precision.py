@@ -1,11 +1,13 @@
 """Under autocast and with a loss scaler, subnets do what the main network does."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
+from recorded_run import gradients
 
 from mmst.engine.supervision import GroundTruthSupervision
 
@@ -26,23 +28,20 @@ def amp(**settings):
     return {'type': 'CpuAmpOptimWrapper', 'optimizer': optimizer, **settings}
 
 
-def gradients(runner):
-    """Trains for one step; the first momentum buffer is the gradient, without the scale."""
-    runner.train()
-    state = runner.optim_wrapper.optimizer.state
-    return {
-        n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters() if p in state
-    }
-
-
 @pytest.fixture
-def dtypes(monkeypatch):
-    """Records in which type the head computes for subnets."""
-    seen = []
+def seen(monkeypatch):
+    """Type in which the head computes for each subnet; whether autocast is on in its backward."""
+    seen = SimpleNamespace(dtypes=[], autocast_in_backward=[])
     losses = GroundTruthSupervision.losses
 
+    def record(_module, _args, output):
+        seen.dtypes.append(output.dtype)
+        output.register_hook(
+            lambda _: seen.autocast_in_backward.append(torch.is_autocast_enabled('cpu'))
+        )
+
     def recording(self, model, *args):
-        handle = model.head.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+        handle = model.head.register_forward_hook(record)
         try:
             return losses(self, model, *args)
         finally:
@@ -52,12 +51,14 @@ def dtypes(monkeypatch):
     return seen
 
 
-def test_subnets_run_in_the_main_networks_precision(make_classifier_runner, hook_config, dtypes):
+def test_subnets_run_in_the_main_networks_precision(make_classifier_runner, hook_config, seen):
+    """As torch wants it, the backward runs outside autocast."""
     hook = hook_config(num_subnets=2)
     gradients(make_classifier_runner(hook, max_iters=1, optim_wrapper=amp()))
-    assert dtypes == [torch.bfloat16] * 2
+    assert seen.dtypes == [torch.bfloat16] * 2
+    assert seen.autocast_in_backward == [False] * 2
     gradients(make_classifier_runner(hook, max_iters=1))
-    assert dtypes[2:] == [torch.float32] * 2
+    assert seen.dtypes[2:] == [torch.float32] * 2
 
 
 @pytest.mark.usefixtures('same_draws')

@@ -117,8 +117,10 @@ def test_what_cannot_be_repeated_is_said(make_classifier_runner):
     assert 'resumes at iteration 1, within an epoch of 2 iterations' in text
 
 
-def test_lasting_workers_are_pointed_out(make_runner):
-    runner = make_runner(None, epochs=1, samples=2, default_hooks=HOOKS, log_level='WARNING')
+def test_lasting_workers_are_pointed_out(make_classifier_runner):
+    runner = make_classifier_runner(
+        None, epochs=1, length=2, default_hooks=HOOKS, log_level='WARNING'
+    )
     loader = runner.train_loop.dataloader
     runner.train_loop.dataloader = DataLoader(
         loader.dataset,

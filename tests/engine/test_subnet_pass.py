@@ -37,23 +37,23 @@ def gradients(model):
     return {n: None if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
 
 
-def test_full_subnet_at_full_size_has_the_main_networks_loss(make_detector, batch):
-    model = make_detector()
-    expected = main_loss(model, batch(model))
-    values = run_pass(model, batch(model), FULL)
+def test_full_subnet_at_full_size_has_the_main_networks_loss(make_toy, toy_batch):
+    model = make_toy()
+    expected = main_loss(model, toy_batch(model))
+    values = run_pass(model, toy_batch(model), FULL)
     assert set(values) == set(expected)
     for name, value in expected.items():
         assert torch.equal(values[name], value.detach()), name
         assert not values[name].requires_grad
 
 
-def test_subnet_has_the_loss_and_gradients_of_a_rebuilt_model(make_detector, batch):
-    model, rebuilt = make_detector(), make_detector(depths=(2, 1, 2, 1))
+def test_subnet_has_the_loss_and_gradients_of_a_rebuilt_model(make_toy, toy_batch):
+    model, rebuilt = make_toy(), make_toy(depths=(2, 1, 2, 1))
     rebuilt.load_state_dict(
         {k: v for k, v in model.state_dict().items() if k in rebuilt.state_dict()}
     )
-    values = run_pass(model, batch(model), Subnet((2, 1, 2, 1)))
-    expected = run_pass(rebuilt, batch(rebuilt), FULL_OF_REBUILT)
+    values = run_pass(model, toy_batch(model), Subnet((2, 1, 2, 1)))
+    expected = run_pass(rebuilt, toy_batch(rebuilt), FULL_OF_REBUILT)
     assert torch.equal(values['loss'], expected['loss'])
     ours, theirs = gradients(model), gradients(rebuilt)
     skipped = set(ours) - set(theirs)
@@ -66,31 +66,31 @@ def test_subnet_has_the_loss_and_gradients_of_a_rebuilt_model(make_detector, bat
 FULL_OF_REBUILT = Subnet((2, 1, 2, 1))
 
 
-def test_only_skipped_blocks_get_no_gradient(make_detector, batch):
-    model = make_detector()
-    run_pass(model, batch(model), Subnet((1, 1, 1, 1)))
+def test_only_skipped_blocks_get_no_gradient(make_toy, toy_batch):
+    model = make_toy()
+    run_pass(model, toy_batch(model), Subnet((1, 1, 1, 1)))
     skipped = [f'backbone.layer{stage}.1.' for stage in (1, 2, 3, 4)]
     for name, gradient in gradients(model).items():
         assert (gradient is None) == any(name.startswith(block) for block in skipped), name
 
 
-def test_weight_scales_the_gradient_and_not_the_logged_loss(make_detector, batch):
-    model = make_detector()
-    loss = run_pass(model, batch(model), FULL)['loss']
+def test_weight_scales_the_gradient_and_not_the_logged_loss(make_toy, toy_batch):
+    model = make_toy()
+    loss = run_pass(model, toy_batch(model), FULL)['loss']
     once = gradients(model)
     model.zero_grad()
-    assert torch.equal(run_pass(model, batch(model), FULL, weight=0.25)['loss'], loss)
+    assert torch.equal(run_pass(model, toy_batch(model), FULL, weight=0.25)['loss'], loss)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, once[name] * 0.25, msg=name)
 
 
-def test_accumulating_wrapper_scales_the_loss_without_counting(make_detector, batch):
-    model = make_detector()
-    run_pass(model, batch(model), FULL)
+def test_accumulating_wrapper_scales_the_loss_without_counting(make_toy, toy_batch):
+    model = make_toy()
+    run_pass(model, toy_batch(model), FULL)
     once = gradients(model)
     model.zero_grad()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=4)
-    run_pass(model, batch(model), FULL, wrapper=lambda optimizer: wrapper)
+    run_pass(model, toy_batch(model), FULL, wrapper=lambda optimizer: wrapper)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, once[name] / 4, msg=name)
     assert wrapper._inner_count == 0
@@ -103,12 +103,12 @@ class ScalingWrapper(OptimWrapper):
         scale = staticmethod(lambda loss: loss * 1024)
 
 
-def test_loss_is_scaled_as_mixed_precision_scales_the_main_loss(make_detector, batch):
-    model = make_detector()
-    run_pass(model, batch(model), FULL)
+def test_loss_is_scaled_as_mixed_precision_scales_the_main_loss(make_toy, toy_batch):
+    model = make_toy()
+    run_pass(model, toy_batch(model), FULL)
     once = gradients(model)
     model.zero_grad()
-    values = run_pass(model, batch(model), FULL, wrapper=ScalingWrapper)
+    values = run_pass(model, toy_batch(model), FULL, wrapper=ScalingWrapper)
     assert values['loss'] < 100
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, once[name] * 1024, msg=name)
@@ -137,17 +137,17 @@ class Broken(GroundTruthSupervision):
         raise RuntimeError('broken supervision')
 
 
-def test_nothing_but_gradients_has_changed(make_detector, batch):
-    model = make_detector()
-    data = batch(model)
+def test_nothing_but_gradients_has_changed(make_toy, toy_batch):
+    model = make_toy()
+    data = toy_batch(model)
     before = snapshot(model)
     run_pass(model, data, Subnet((1, 2, 1, 1)))
     assert snapshot(model) == before
 
 
-def test_exception_leaves_the_model_untouched(make_detector, batch):
-    model = make_detector()
-    data = batch(model)
+def test_exception_leaves_the_model_untouched(make_toy, toy_batch):
+    model = make_toy()
+    data = toy_batch(model)
     before = snapshot(model)
     with pytest.raises(RuntimeError, match='broken supervision'):
         run_pass(model, data, Subnet((1, 2, 1, 1)), supervision=Broken())
@@ -173,7 +173,7 @@ def test_model_without_st_backbone_is_refused():
         find_stimulated_backbone(torch.nn.Linear(1, 1))
 
 
-def test_model_with_two_st_backbones_is_refused(make_detector):
-    model = torch.nn.ModuleDict({'student': make_detector(), 'teacher': make_detector()})
+def test_model_with_two_st_backbones_is_refused(make_toy):
+    model = torch.nn.ModuleDict({'student': make_toy(), 'teacher': make_toy()})
     with pytest.raises(ValueError, match=r'got 2: student\.backbone, teacher\.backbone'):
         find_stimulated_backbone(model)

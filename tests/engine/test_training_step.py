@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from mmengine.hooks import Hook
+from recorded_run import gradients
 
 
 class Steps(Hook):
@@ -33,15 +34,6 @@ def moved(runner):
     before = parameters(runner)
     runner.train()
     return {name: value - before[name] for name, value in parameters(runner).items()}
-
-
-def gradients(runner):
-    """Trains for one SGD step with momentum, whose first buffer is the gradient."""
-    moved(runner)
-    state = runner.optim_wrapper.optimizer.state
-    return {
-        n: state[p]['momentum_buffer'] for n, p in runner.model.named_parameters() if p in state
-    }
 
 
 def sgd(**settings):

@@ -53,13 +53,16 @@ def test_gradients_are_the_mean_over_the_halves(run, find_unused_parameters):
 @pytest.mark.parametrize(
     'changes',
     [
-        pytest.param({'find_unused_parameters': True}, marks=pytest.mark.slow),
+        {'find_unused_parameters': True},
         {'accumulative_counts': 2, 'with_cp': True},
+        pytest.param({'model': 'faster_rcnn'}, marks=pytest.mark.slow),
     ],
-    ids=['plain', 'accumulating'],
+    ids=['plain', 'accumulating', 'Faster R-CNN'],
 )
 def test_ranks_draw_alike_and_stay_together(run, changes):
     """Every other batch of rank 0 is without ground truth: it must not fall out of step."""
+    if changes.get('model') == 'faster_rcnn':
+        pytest.importorskip('mmdet')
     first, second = run(
         'rank',
         ranks=2,

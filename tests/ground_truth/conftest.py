@@ -24,6 +24,16 @@ def mmpose_scope(mmdet_scope):
 
 
 @pytest.fixture
+def mmpretrain_scope(mmdet_scope):
+    """Lets tests build mmpretrain's modules."""
+    from mmpretrain.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+@pytest.fixture
 def train_on():
     """Trains a subnet on a batch; returns its values and which parameters got no gradient."""
 

@@ -7,7 +7,6 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
-from mmpretrain.utils import register_all_modules
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules as register_mmseg
 
@@ -16,14 +15,8 @@ from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.model_parts import find_stimulated_backbone
 
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 HALF = RandomSmallerInput(0.5).smallest_sizes
-
-
-@pytest.fixture(autouse=True)
-def mmpretrain_scope(mmdet_scope):
-    register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        yield
 
 
 @pytest.mark.parametrize(
@@ -72,7 +65,7 @@ def test_subnet_of_an_upstream_config_is_trained(config, changes, depths, train_
     ],
 )
 def test_subnet_of_the_resnet_in_another_backbone_is_trained(config, part, train_on):
-    """What the refusals of these two backbones advise."""
+    """The refusals of these two backbones advise it."""
     model = get_config(f'mmseg::{config}').model
     inner = model.backbone.backbone_cfg
     model.data_preprocessor.size = None

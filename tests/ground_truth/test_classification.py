@@ -9,28 +9,21 @@ import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
-from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmengine.registry import MODELS, TRANSFORMS
 from mmpretrain.models import ClsHead, MultiLabelClsHead
 from mmpretrain.registry import MODELS as PRETRAIN_MODELS
 from mmpretrain.structures import DataSample, MultiTaskDataSample
-from mmpretrain.utils import register_all_modules
 
 from mmst.core.state_guard import record_value
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
 from mmst.engine.state_check import checked_pass
-from mmst.ground_truth import register_ground_truth, task
+from mmst.ground_truth import fields, register_ground_truth
 from mmst.ground_truth.classification import share_labels
 
+pytestmark = pytest.mark.usefixtures('mmpretrain_scope')
 HALF = RandomSmallerInput(0.5).smallest_sizes
 MEAN = {'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
-
-
-@pytest.fixture(autouse=True)
-def mmpretrain_scope(mmdet_scope):
-    register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        yield
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def infos(tmp_path):
 
 
 def pipeline_batch(model, infos, size):
-    """What mmpretrain's pipeline and preprocessor make of the images at a (width, height)."""
+    """Returns mmpretrain's preprocessed batch of the images at a (width, height)."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)
@@ -113,9 +106,9 @@ def test_mixed_images_and_their_soft_scores_are_not_mixed_again(make_classifier,
 @pytest.fixture
 def own_rules(monkeypatch):
     """Lets a test register rules for fields, which are forgotten afterwards."""
-    monkeypatch.setattr('mmst.ground_truth.task._fields', dict(task._fields))
+    monkeypatch.setattr('mmst.ground_truth.fields._fields', dict(fields._fields))
     yield
-    task.find_field.cache_clear()
+    fields.find_field.cache_clear()
 
 
 @pytest.mark.parametrize('list_sizes', [HALF, None, lambda size_hw: [size_hw]])

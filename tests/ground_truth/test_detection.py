@@ -19,7 +19,7 @@ from preprocessed import Preprocessed
 from mmst.core import Draw, sample_size
 from mmst.engine.batch import subnet_batch
 from mmst.engine.inputs import RandomSmallerInput
-from mmst.ground_truth.task import register_ground_truth
+from mmst.ground_truth.fields import register_ground_truth
 
 
 def make_model(divisor=32, **settings):
@@ -55,7 +55,7 @@ def annotated_image(path, height, width, seed):
 
 
 def pipeline_batch(model, infos, scale):
-    """What mmdet's pipeline and preprocessor make of the images at a (long, short) scale."""
+    """Returns mmdet's preprocessed batch of the images at a (long, short) scale."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)

@@ -80,7 +80,7 @@ PANOPTIC = {'type': 'LoadPanopticAnnotations'}
 
 
 def pipeline_batch(model, infos, scale, load):
-    """What mmdet's pipeline and preprocessor make of the images at a scale."""
+    """Returns the batch that mmdet's pipeline and preprocessor make of the images at a scale."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)

@@ -125,8 +125,12 @@ def with_loss(name):
 
 def test_loss_is_looked_up_in_the_library_of_the_config(classifier_runner):
     runner = classifier_runner('linear', None, with_loss('SquaredDistance'))
+    logits = []
+    runner.model.head.register_forward_hook(lambda *call: logits.append(call[2].detach()))
     runner.train()
-    assert runner.record.subnet[0]['loss'][0] > 0
+    teacher, *students = logits
+    distances = [(student - teacher).square().mean().item() for student in students]
+    assert runner.record.subnet[0]['loss'][0] == pytest.approx(sum(distances) / 2)
 
 
 def test_loss_with_parameters_is_refused(classifier_runner):

@@ -64,7 +64,7 @@ def infos(tmp_path):
 
 
 def pipeline_batch(infos, codec, udp=False, pack=True, **target):
-    """What mmpose's pipeline and preprocessor make of the images with a codec."""
+    """Returns the batch that mmpose's pipeline and preprocessor make of the images with a codec."""
     codecs = codec if isinstance(codec, list) else [codec]
     pipeline = Compose(
         [
@@ -126,7 +126,7 @@ def weights(samples):
 
 
 def pixels(samples):
-    """Where the keypoints are in heatmaps of a quarter of the size, rounded, as (x, y)."""
+    """Rounds the places (x, y) of keypoints in heatmaps of a quarter of the size."""
     keypoints = np.concatenate([s.gt_instances.transformed_keypoints for s in samples])
     return torch.from_numpy(keypoints / 4 + 0.5).long()
 
@@ -147,7 +147,7 @@ def test_heatmaps_are_what_the_codec_encodes_at_that_size(infos, codec):
     ours, theirs = heatmaps(small.data_samples), heatmaps(native)
     assert ours.dtype == theirs.dtype
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-    # What the main network is not trained on, a subnet is not either.
+    # A subnet is not trained on what the main network is not trained on.
     expected = weights(native) * (weights(main['data_samples']) > 0)
     assert torch.equal(weights(small.data_samples), expected)
     assert (expected != weights(native)).sum() <= 2

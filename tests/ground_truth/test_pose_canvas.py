@@ -82,7 +82,7 @@ def in_canvas(info, folder):
 
 
 def packed(infos, codec, preprocessor):
-    """What mmpose's pipeline makes of pictures that fill the input."""
+    """Returns what mmpose's pipeline makes of pictures that fill the input."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)

@@ -18,10 +18,11 @@ from mmpose.testing import get_packed_inputs
 from torch import nn
 
 from mmst.engine.batch import subnet_batch
+from mmst.ground_truth.fields import find_field
+from mmst.ground_truth.image_resize import ImageResize
 from mmst.ground_truth.pose import PoseTask, resize_mask
 from mmst.ground_truth.pose_codecs import _ONE_IMAGE, _ONE_SIZE
 from mmst.ground_truth.pose_heatmaps import _encoders
-from mmst.ground_truth.task import ImageResize, find_field
 
 pytestmark = pytest.mark.usefixtures('mmpose_scope')
 

@@ -76,7 +76,7 @@ def gaussian_centre(profile):
 
 
 def heatmap_keypoints(samples):
-    """Where single heatmaps have their peak (x, y), as a fraction of a pixel."""
+    """Peaks (x, y) of single heatmaps, to a fraction of a pixel."""
     maps = [sample.gt_fields.heatmaps[0] for sample in samples]
     return torch.stack(
         [torch.stack([gaussian_centre(m.amax(0)), gaussian_centre(m.amax(1))]) for m in maps]
@@ -84,7 +84,7 @@ def heatmap_keypoints(samples):
 
 
 def keypoints_of(codec, samples, padded_wh):
-    """What the labels of a codec say, in pixels of an input of that size."""
+    """Keypoints of the labels of a codec, in pixels of an input of that size."""
     if codec is REGRESSION:
         labels = torch.stack([s.gt_instance_labels.keypoint_labels[0, 0] for s in samples])
         return labels * torch.tensor(padded_wh)

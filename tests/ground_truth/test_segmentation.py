@@ -66,7 +66,7 @@ def annotated_image(folder, height, width, seed):
 
 
 def pipeline_batch(model, infos, scale, extra=()):
-    """What mmseg's pipeline and preprocessor make of the images at a scale."""
+    """Returns the batch that mmseg's pipeline and preprocessor make of the images at a scale."""
     pipeline = Compose(
         [
             TRANSFORMS.build(transform)

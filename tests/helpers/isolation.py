@@ -77,7 +77,7 @@ def _restore(mapping: MutableMapping[Any, Any], before: dict[Any, Any]) -> None:
 @contextlib.contextmanager
 def _registered() -> Iterator[None]:
     """Registries of mmst and mmengine: what libraries add stays, for they are imported once."""
-    from mmst.ground_truth import task
+    from mmst.ground_truth import fields
 
     before = [(registry, dict(registry)) for registry in _registries()]
     yield
@@ -86,15 +86,15 @@ def _registered() -> Iterator[None]:
     for registry, entries in before:
         imported = {name: value for name, value in registry.items() if _of_a_library(value)}
         _restore(registry, {**imported, **entries})
-    task.find_field.cache_clear()
+    fields.find_field.cache_clear()
 
 
 def _registries() -> Iterator[dict[Any, Any]]:
     from mmengine.registry import Registry, root
 
-    from mmst.ground_truth import task
+    from mmst.ground_truth import fields, task
 
-    yield from (task._fields, task._tasks)
+    yield from (fields._fields, task._tasks)
     if 'mmst.ground_truth.pose_heatmaps' in sys.modules:
         yield sys.modules['mmst.ground_truth.pose_heatmaps']._encoders
     families = [value for value in vars(root).values() if isinstance(value, Registry)]
@@ -105,7 +105,7 @@ def _registries() -> Iterator[dict[Any, Any]]:
 
 
 def _of_a_library(value: object) -> bool:
-    """Whether a module of a library defines a class or function, or the class of an object."""
+    """Tells whether a library defines a class or function, or the class of an object."""
     file = getattr(sys.modules.get(getattr(value, '__module__', '')), '__file__', None)
     return file is not None and not LIBRARIES.isdisjoint(Path(file).parents)
 

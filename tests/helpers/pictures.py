@@ -1,14 +1,33 @@
-"""Pictures that tests read back."""
+"""The data that figures of matplotlib draw, read from their axes."""
 
-from matplotlib import colors, image
+from matplotlib import colors
 
 
-def drawn_cycle_colors(path) -> set[str]:
-    """Names the colours of matplotlib's cycle, 'C0' to 'C9', that stand at full strength.
+def labelled(axis) -> dict:
+    """What an axis draws, by its label in the legend, in order."""
+    handles, labels = axis.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
 
-    Without the grey 'C7', which the edges of letters have too.
-    """
-    pixels = (image.imread(path)[..., :3] * 255).round().astype(int).reshape(-1, 3)
-    found = set(map(tuple, pixels.tolist()))
-    names = [f'C{number}' for number in range(10) if number != 7]
-    return {name for name in names if tuple(round(v * 255) for v in colors.to_rgb(name)) in found}
+
+def points(line) -> list[tuple[float, float]]:
+    """Coordinates (x, y) of a line or of markers."""
+    return [tuple(point) for point in line.get_xydata().tolist()]
+
+
+def error_bars(container) -> list[tuple[float, float, float]]:
+    """Position, lower and upper end of each vertical error bar."""
+    (_, _, (bars,)) = container.lines
+    return [(x, low, high) for (x, low), (_, high) in bars.get_segments()]
+
+
+def color_of(line) -> str:
+    """Colour of a line, or of a collection of lines, as '#rrggbb'."""
+    color = line.get_color()
+    return colors.to_hex(color if isinstance(color, str) else color[0])
+
+
+def legend_colors(axis) -> dict[str, str]:
+    """Colours that a legend shows, by label."""
+    legend = axis.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    return dict(zip(texts, map(color_of, legend.legend_handles), strict=True))

@@ -1,5 +1,7 @@
 """Settings and record of a run of a few iterations, in mmengine alone."""
 
+from types import SimpleNamespace
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -10,6 +12,9 @@ HOOK = {
     'supervision': {'type': 'mmst.GroundTruthSupervision'},
     'inputs': {'type': 'mmst.RandomSmallerInput', 'min_ratio': 0.5},
 }
+
+NO_PAUSE = 'mmengine.runner.loops.time', SimpleNamespace(sleep=lambda seconds: None)
+"""What leaves out the two seconds that mmengine waits for data workers before another epoch."""
 
 
 class Record(Hook):
@@ -68,6 +73,23 @@ def recorded_runner(hook, *, max_iters=3, epochs=None, lr=0.01, **settings) -> R
     runner = Runner(**{**arguments, **settings})
     runner.record = record
     return runner
+
+
+def momentum(runner) -> dict:
+    """Momentum buffers by parameter: after the first step they are the gradients."""
+    state = runner.optim_wrapper.optimizer.state
+    return {
+        name: state[parameter]['momentum_buffer']
+        for name, parameter in runner.model.named_parameters()
+        if parameter in state
+    }
+
+
+def gradients(runner) -> dict:
+    """Trains for one iteration and returns the gradients by parameter."""
+    runner.train()
+    assert runner.iter == 1
+    return momentum(runner)
 
 
 def loader(dataset, batch_size=2, shuffle=True) -> dict:

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
+from toy_resnet import resnet_stages
 
-from mmst.core import Block, register_residual_stages
+from mmst.core import register_residual_stages
 from mmst.ground_truth import Task, register_ground_truth, register_task
 
 
@@ -77,10 +78,7 @@ class ToyResNet(BaseModule):
         return self
 
 
-@register_residual_stages(ToyResNet)
-def toy_resnet_stages(backbone: ToyResNet) -> list[list[Block]]:
-    layers = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
-    return [[Block(layer, name) for name, _ in layer.named_children()] for layer in layers]
+register_residual_stages(ToyResNet)(resnet_stages)
 
 
 @MODELS.register_module(force=True)
@@ -115,12 +113,12 @@ class SampleTask(Task):
         return [sample.img_shape for sample in data_samples]
 
 
-@register_ground_truth(Sample, 'gt_instances.bboxes')
+@register_ground_truth(Sample, 'gt_instances.bboxes', 'ignored_instances.bboxes')
 def resize_boxes(boxes, resize):
     return boxes * boxes.new_tensor(resize.factor_xy * 2)
 
 
-@register_ground_truth(Sample, 'gt_instances.labels')
+@register_ground_truth(Sample, 'gt_instances.labels', 'ignored_instances.labels')
 def copy_labels(labels, resize):
     return labels.clone()
 

@@ -57,7 +57,7 @@ class ResNet(nn.Module):
 
 
 @register_residual_stages(ResNet)
-def resnet_stages(backbone: ResNet) -> list[list[Block]]:
+def resnet_stages(backbone: nn.Module) -> list[list[Block]]:
     layers = (backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4)
     return [[Block(layer, name) for name, _ in layer.named_children()] for layer in layers]
 

@@ -19,8 +19,11 @@ def build(**config):
 def test_losses_are_those_of_the_core():
     loss = build(type='mmst.KLDivLoss', temperature=2.0, loss_weight=0.5)
     torch.testing.assert_close(loss(STUDENT, TEACHER), 0.5 * kl_div_loss(STUDENT, TEACHER, 2.0))
-    loss = build(type='mmst.KLMinusLoss', normalize='l2', amplitude=10.0, temperature=2.0)
-    expected = kl_minus_loss(STUDENT, TEACHER, 'l2', 10.0, 2.0)
+    assert str(loss) == 'KLDivLoss(temperature=2, loss_weight=0.5)'
+    loss = build(
+        type='mmst.KLMinusLoss', normalize='l2', amplitude=10.0, temperature=2.0, loss_weight=0.25
+    )
+    expected = 0.25 * kl_minus_loss(STUDENT, TEACHER, 'l2', 10.0, 2.0)
     torch.testing.assert_close(loss(STUDENT, TEACHER), expected)
 
 

@@ -10,7 +10,7 @@ from recorded_run import HOOK
 from watched_run import DEPTHS, train_watched, watched_config
 
 import mmst
-from mmst.benchmark.cell_logs import read_log
+from mmst.analysis.run_log import read_run_log
 from mmst.checkpoints import load_checkpoint
 from mmst.subnets.config import use_validation_data
 from mmst.subnets.evaluation import prepare_subnet_test, run_subnet_test
@@ -139,7 +139,7 @@ def test_each_nth_validation_and_the_last_are_watched(watch):
     lines = [line for line in scalars(run) if 'subnet_' in str(line)]
     assert [line['step'] for line in lines] == [4, 6]
     assert 'subnet_1_1_1_1/toy/probability' in lines[0]
-    whole = read_log(Path(run.work_dir)).curve('toy/probability')
+    whole = read_run_log(run.work_dir).metric('toy/probability')
     assert [step for step, _ in whole] == [2, 4, 6]
     (log,) = Path(run.work_dir).glob('*/*.log')
     assert 'Evaluation of 1 subnets, 2 times, took ' in log.read_text().splitlines()[-1]

@@ -5,6 +5,7 @@ import math
 
 import pytest
 from mmengine.config import Config
+from pictures import labelled, points
 from torch import nn
 
 from mmst.core import DepthCost, DepthSpace
@@ -153,10 +154,8 @@ def test_front_holds_what_no_cheaper_one_equals():
     assert depths(Metric('acc', greater=False), lambda one: one.flops) == [(1, 1), (2, 1)]
 
 
-def test_table_and_picture_are_written(tmp_path):
-    pytest.importorskip('matplotlib')
+def test_table_is_written(tmp_path):
     write_front_csv(FOUND, Metric('acc'), FOUND[2], tmp_path / 'front.csv')
-    plot_front(FOUND, Metric('acc'), FOUND[3], tmp_path / 'front.png', 'title')
     with open(tmp_path / 'front.csv', newline='') as stream:
         rows = list(csv.DictReader(stream))
     assert [row['depths'] for row in rows] == ['1,1', '2,1', '1,2', '2,2']
@@ -164,4 +163,29 @@ def test_table_and_picture_are_written(tmp_path):
     assert [row['on_flops_front'] for row in rows] == ['1', '0', '1', '0']
     assert [row['on_latency_front'] for row in rows] == ['1', '1', '1', '0']
     assert [row['chosen'] for row in rows] == ['0', '0', '1', '0']
+
+
+def test_picture_holds_subnets_fronts_and_the_chosen_by_both_costs(tmp_path, saved_figures):
+    plot_front(FOUND, Metric('acc'), FOUND[3], tmp_path / 'front.png', 'a title')
+    figure = saved_figures['front.png']
+    assert figure.get_suptitle() == 'a title'
+    flops, latency = figure.axes
+    assert [axis.get_ylabel() for axis in (flops, latency)] == ['acc', '']
+    assert flops.get_xlabel() == 'FLOPs : whole network'
+    assert latency.get_xlabel() == 'latency : whole network'
+    names = [text.get_text() for text in flops.get_legend().get_texts()]
+    assert names == ['subnets', 'front', 'chosen']
+    for axis, front, found in (
+        (flops, ['1,1', '1,2'], [(0.5, 0.3), (0.7, 0.2), (0.8, 0.6), (1.0, 0.6)]),
+        (latency, ['2,1', '1,1', '1,2'], [(0.6, 0.3), (0.5, 0.2), (0.9, 0.6), (1.0, 0.6)]),
+    ):
+        place = dict(zip(['1,1', '2,1', '1,2', '2,2'], found, strict=True))
+        drawn = labelled(axis)
+        assert [tuple(point) for point in drawn['subnets'].get_offsets().tolist()] == found
+        assert points(drawn['front']) == [place[name] for name in front]
+        assert drawn['front'].get_drawstyle() == 'steps-post'
+        assert points(drawn['chosen']) == [place['2,2']]
+        assert {text.get_text(): text.xy for text in axis.texts} == {
+            name: place[name] for name in [*front, '2,2']
+        }
     assert (tmp_path / 'front.png').read_bytes().startswith(b'\x89PNG')

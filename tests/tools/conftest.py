@@ -198,3 +198,66 @@ def run_tool(monkeypatch):
         module.main()
 
     return run
+
+
+PLAIN_CONFIG = """
+custom_imports = dict(imports=['plain_module'])
+model = dict(type='PlainToy')
+train_dataloader = dict(
+    dataset=dict(type='PlainNumbers'), batch_size=2, num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True))
+train_cfg = dict(by_epoch=True, max_epochs=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+custom_hooks = [dict(type='PlainHook')]
+"""
+
+PLAIN_MODULE = """
+import pickle
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, HOOKS, MODELS
+
+@MODELS.register_module(force=True)
+class PlainToy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, x, mode='tensor'):
+        return {'loss': self.layer(torch.stack(x)).mean()}
+
+@DATASETS.register_module(force=True)
+class PlainNumbers(torch.utils.data.Dataset):
+    def __init__(self):
+        self.length = 4
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        return {'x': torch.ones(1)}
+
+@HOOKS.register_module(force=True)
+class PlainHook(Hook):
+    def __init__(self):
+        self.calls = 0
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        BODY
+"""
+
+
+@pytest.fixture
+def train_plain(tmp_path, monkeypatch, run_tool):
+    """Trains a config of plain mmengine, ``plain.py``, with a hook that runs the given code."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, 'plain_module', raising=False)
+    (tmp_path / 'plain.py').write_text(PLAIN_CONFIG)
+
+    def train(code, *options):
+        (tmp_path / 'plain_module.py').write_text(PLAIN_MODULE.replace('BODY', code))
+        run_tool('train', 'plain.py', *options)
+
+    return train

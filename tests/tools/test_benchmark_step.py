@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from pictures import labelled, points
 
 ST = """
 _base_ = './tiny_mmdet.py'
@@ -30,7 +31,7 @@ def stimulative(tiny):
 pytestmark = pytest.mark.parametrize('tiny', ['mmdet'], indirect=True)
 
 
-def test_config_is_measured(stimulative, run_tool, tmp_path, capsys):
+def test_config_is_measured(stimulative, run_tool, tmp_path, capsys, saved_figures):
     config, data = stimulative
     out = tmp_path / 'out'
     options = ['--num-subnets', 0, 2, '--iters', 2, '--warmup', 1, '--size', 48, 80]
@@ -61,6 +62,9 @@ def test_config_is_measured(stimulative, run_tool, tmp_path, capsys):
     summary = {entry['arm']: entry for entry in content['summary']}
     assert summary['K=0']['floor'] == 1
     assert summary['K=2']['floor'] == pytest.approx(sum(two) / sum(plain))
+    figure = saved_figures['step_benchmark.png']
+    measured = labelled(figure.axes[0])['measured time, 95 %'].lines[0]
+    assert points(measured) == [(k, summary[f'K={k}']['time_ratio']) for k in (0, 2)]
     assert (out / 'step_benchmark.png').is_file()
     printed = capsys.readouterr().out
     assert 'stimulative, inputs 1 x 3 x 64 x 96, ' in printed

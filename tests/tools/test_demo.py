@@ -61,6 +61,6 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, run_tool, monkeypatch, erro
         raise error('one line')
 
     (tmp_path / 'demo.json').write_text('{"finished": true}')
-    monkeypatch.setattr('mmst.cli.demo.read_scalars', failing)
+    monkeypatch.setattr('mmst.cli.demo.read_run_log', failing)
     with pytest.raises(SystemExit, match=f'^{error.__name__}: one line$'):
         run_tool('demo', '--work-dir', tmp_path, '--report')

@@ -1,124 +1,61 @@
 """Bad input is one line in every tool; what code of the user raises keeps its traceback."""
 
 import pickle
-import sys
 
 import pytest
 import torch
 
-PLAIN_CONFIG = """
-custom_imports = dict(imports=['user_module'])
-model = dict(type='PlainToy')
-train_dataloader = dict(
-    dataset=dict(type='PlainNumbers'), batch_size=2, num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True))
-train_cfg = dict(by_epoch=True, max_epochs=1)
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
-custom_hooks = [dict(type='UserHook')]
-"""
 
-PLAIN_MODULE = """
-import pickle
-import torch
-from mmengine.hooks import Hook
-from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, HOOKS, MODELS
-
-@MODELS.register_module(force=True)
-class PlainToy(BaseModel):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(1, 1)
-
-    def forward(self, x, mode='tensor'):
-        return {'loss': self.layer(torch.stack(x)).mean()}
-
-@DATASETS.register_module(force=True)
-class PlainNumbers(torch.utils.data.Dataset):
-    def __init__(self):
-        self.length = 4
-
-    def __len__(self):
-        return self.length
-
-    def __getitem__(self, index):
-        return {'x': torch.ones(1)}
-
-@HOOKS.register_module(force=True)
-class UserHook(Hook):
-    def __init__(self):
-        self.calls = 0
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        BODY
-"""
-
-
-@pytest.fixture
-def train_with_hook(tmp_path, monkeypatch, run_tool):
-    """Trains a config of plain mmengine with a hook that runs the given code."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, 'user_module', raising=False)
-    (tmp_path / 'plain.py').write_text(PLAIN_CONFIG)
-
-    def train(code, *options):
-        (tmp_path / 'user_module.py').write_text(PLAIN_MODULE.replace('BODY', code))
-        run_tool('train', 'plain.py', '--work-dir', 'run', *options)
-
-    return train
-
-
-def test_what_a_hook_cannot_unpickle_is_not_a_checkpoint(train_with_hook):
+def test_what_a_hook_cannot_unpickle_is_not_a_checkpoint(train_plain):
     with pytest.raises(pickle.UnpicklingError, match='invalid load key') as error:
-        train_with_hook("pickle.loads(b'\\xff')")
+        train_plain("pickle.loads(b'\\xff')")
     assert error.traceback[-1].name == 'before_train_iter'
 
 
-def test_a_hook_may_load_what_it_trusts(train_with_hook, tmp_path):
+def test_a_hook_may_load_what_it_trusts(train_plain, tmp_path):
     torch.save(print, tmp_path / 'cache.pth')
-    train_with_hook("assert torch.load('cache.pth', weights_only=False) is print")
+    train_plain("assert torch.load('cache.pth', weights_only=False) is print")
 
 
 @pytest.mark.parametrize('name', ['ValueError', 'RuntimeError', 'FileNotFoundError', 'KeyError'])
-def test_what_a_hook_raises_keeps_its_traceback(train_with_hook, tmp_path, capsys, name):
+def test_what_a_hook_raises_keeps_its_traceback(train_plain, tmp_path, capsys, name):
     with pytest.raises(Exception, match="of the user's hook") as error:
-        train_with_hook(f'raise {name}("of the user\'s hook")')
+        train_plain(f'raise {name}("of the user\'s hook")')
     assert error.typename == name
     assert error.traceback[-1].name == 'before_train_iter'
-    log = next(tmp_path.glob('run/*/*.log')).read_text()
+    log = next(tmp_path.glob('work_dirs/plain/*/*.log')).read_text()
     assert log.count('Traceback (most recent call last)') == 1
     assert ', in before_train_iter\n' in log
     printed = capsys.readouterr()
     assert 'Traceback' not in printed.out + printed.err  # Python prints it once more than here
 
 
-def test_a_type_error_of_a_hook_shows_its_line(train_with_hook):
+def test_a_type_error_of_a_hook_shows_its_line(train_plain):
     """Runner.call_hook replaces it by one that hides where it comes from."""
     with pytest.raises(TypeError, match=r'has no len\(\)') as error:
-        train_with_hook('len(None)')
+        train_plain('len(None)')
     assert not error.value.__suppress_context__
     assert 'before_train_iter' in str(error.value.__context__.__traceback__.tb_next.tb_frame)
 
 
-def test_an_unknown_argument_of_a_hook_or_data_set_is_one_line(train_with_hook, tmp_path):
+def test_an_unknown_argument_of_a_hook_or_data_set_is_one_line(train_plain, tmp_path):
     for key in ('custom_hooks.0.colour', 'train_dataloader.dataset.colour'):
         with pytest.raises(SystemExit, match=r"^TypeError: .* argument 'colour'[^\n]*$"):
-            train_with_hook('pass', '--cfg-options', f'{key}=1')
-    log = max(tmp_path.glob('run/*/*.log')).read_text()
+            train_plain('pass', '--cfg-options', f'{key}=1')
+    log = max(tmp_path.glob('work_dirs/plain/*/*.log')).read_text()
     assert 'TypeError' in log and 'Traceback' in log
 
 
-def test_an_unknown_type_is_one_line(train_with_hook):
+def test_an_unknown_type_is_one_line(train_plain):
     for key in ('custom_hooks.0.type', 'train_dataloader.dataset.type'):
         with pytest.raises(SystemExit, match=r'^KeyError: Nobody is not in the .* registry'):
-            train_with_hook('pass', '--cfg-options', f'{key}=Nobody')
+            train_plain('pass', '--cfg-options', f'{key}=Nobody')
 
 
-def test_options_that_do_not_fit_the_config_are_one_line(train_with_hook):
+def test_options_that_do_not_fit_the_config_are_one_line(train_plain):
     for option in ('custom_hooks.3.type=X', 'model.type.name=X'):
         with pytest.raises(SystemExit, match=r'^ValueError: --cfg-options '):
-            train_with_hook('pass', '--cfg-options', option)
+            train_plain('pass', '--cfg-options', option)
 
 
 def test_a_config_with_wrong_syntax_is_one_line(run_tool, tmp_path):
@@ -127,22 +64,22 @@ def test_a_config_with_wrong_syntax_is_one_line(run_tool, tmp_path):
         run_tool('train', tmp_path / 'broken.py')
 
 
-def test_debug_shows_the_traceback(train_with_hook):
+def test_debug_shows_the_traceback(train_plain):
     with pytest.raises(ValueError, match='--max-iters must be at least 1') as error:
-        train_with_hook('pass', '--max-iters', 0, '--debug')
+        train_plain('pass', '--max-iters', 0, '--debug')
     assert error.traceback[-1].name == 'set_max_iters'
     with pytest.raises(TypeError, match='colour'):
-        train_with_hook('pass', '--cfg-options', 'custom_hooks.0.colour=1', '--debug')
+        train_plain('pass', '--cfg-options', 'custom_hooks.0.colour=1', '--debug')
 
 
 @pytest.mark.parametrize('error', [AttributeError, KeyError, TypeError])
-def test_a_bug_of_a_tool_shows_its_traceback(train_with_hook, monkeypatch, error):
+def test_a_bug_of_a_tool_shows_its_traceback(train_plain, monkeypatch, error):
     def failing(*_):
         raise error('a bug')
 
     monkeypatch.setattr('mmst.config.set_max_iters', failing)
     with pytest.raises(error, match='a bug'):
-        train_with_hook('pass', '--max-iters', 3)
+        train_plain('pass', '--max-iters', 3)
 
 
 MISSPELT = """

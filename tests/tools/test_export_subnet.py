@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from pictures import drawn_cycle_colors
+from pictures import labelled, points
 
 from mmst.checkpoints import load_checkpoint
 
@@ -164,7 +164,7 @@ def test_each_library_exports_to_onnx(source, run_tool, tmp_path, capsys):
 
 @pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
 def test_the_best_subnet_within_a_limit_is_taken_and_a_rerun_goes_on(
-    source, run_tool, results, tmp_path, capsys
+    source, run_tool, results, tmp_path, capsys, saved_figures
 ):
     config, data, checkpoint = source
     out = tmp_path / 'out'
@@ -177,7 +177,11 @@ def test_the_best_subnet_within_a_limit_is_taken_and_a_rerun_goes_on(
     assert [row['depths'] for row in rows] == ['2,1,2,1', '2,1,2,2', '2,2,2,1']
     (chosen,) = [row for row in rows if row['chosen'] == '1']
     assert chosen['accuracy/top1'] == max(row['accuracy/top1'] for row in rows)
-    assert drawn_cycle_colors(out / 'front.png') == {'C0', 'C1'}  # front, chosen
+    place = float(chosen['flops_ratio']), float(chosen['accuracy/top1'])
+    drawn = labelled(next(iter(saved_figures.values())).axes[0])
+    assert points(drawn['chosen']) == [pytest.approx(place, abs=1e-4)]
+    assert len(drawn['subnets'].get_offsets()) == 3
+    assert (out / 'front.png').is_file()
     name = f'{config.stem}_{chosen["depths"].replace(",", "-")}'
     metrics, _ = results(out / f'{name}.py', out / f'{name}.pth')
     assert metrics['accuracy/top1'] == float(chosen['accuracy/top1'])

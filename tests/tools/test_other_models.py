@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmst import config as edit
+from mmst.config.file import load_config
+from mmst.config.mini import layout_of
 from mmst.mini import make_mini_data
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'tasks' / 'other_models.md'
@@ -27,7 +28,7 @@ def mini(tmp_path_factory):
     folder = tmp_path_factory.mktemp('mini')
 
     def draw(config):
-        layout = edit.layout_of(config)
+        layout = layout_of(config)
         root = folder / layout
         return root if root.exists() else make_mini_data(layout, root, num_train=8, num_val=2)
 
@@ -42,7 +43,7 @@ def test_page_has_its_rows():
 @pytest.mark.slow
 @pytest.mark.parametrize(('upstream', 'wraps', 'outcome'), ROWS, ids=[row[0] for row in ROWS])
 def test_other_models(run_tool, mini, tmp_path, upstream, wraps, outcome):
-    config = edit.load_config(upstream)
+    config = load_config(upstream)
     assert config.model.backbone.type == wraps
     options = ('--stimulate', '--mini', '--weights', 'none', '--max-iters', 2, '--no-validate')
     changes = [f'model.{change}' for change in re.findall(r'`(num_queries=\d+)`', outcome)]

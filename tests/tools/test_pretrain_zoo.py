@@ -12,7 +12,8 @@ from mmpretrain.utils import register_all_modules
 from torch import nn
 
 from mmst.checkpoints import load_checkpoint
-from mmst.config import layout_of, load_config
+from mmst.config.file import load_config
+from mmst.config.mini import layout_of
 from mmst.core import DepthSpace
 from mmst.mini import make_mini_data
 

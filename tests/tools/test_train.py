@@ -188,44 +188,6 @@ def test_weights_of_another_model_are_not_trained_on(tiny, run_tool, tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-PLAIN_CONFIG = """
-custom_imports = dict(imports=['plain_toy'])
-model = dict(type='PlainToy')
-train_dataloader = dict(
-    dataset=dict(type='PlainNumbers'), batch_size=2, num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True))
-train_cfg = dict(by_epoch=True, max_epochs=1)
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
-"""
-
-PLAIN_MODULE = """
-import torch
-from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS
-
-@MODELS.register_module(force=True)
-class PlainToy(BaseModel):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(1, 1)
-
-    def forward(self, x, mode='tensor'):
-        return {'loss': self.layer(torch.stack(x)).mean()}
-
-@DATASETS.register_module(force=True)
-class PlainNumbers(torch.utils.data.Dataset):
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return {'x': torch.ones(1)}
-"""
-
-
-def test_a_config_of_plain_mmengine_trains(run_tool, tmp_path, monkeypatch):
-    (tmp_path / 'plain_toy.py').write_text(PLAIN_MODULE)
-    (tmp_path / 'plain.py').write_text(PLAIN_CONFIG)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    run_tool('train', 'plain.py', '--max-iters', 3)
+def test_a_config_of_plain_mmengine_trains(train_plain):
+    train_plain('pass', '--max-iters', 3)
     assert load_checkpoint('work_dirs/plain/iter_3.pth')['meta']['iter'] == 3

@@ -51,7 +51,7 @@ def trained_model(config, checkpoint):
 
 
 def outputs(model, cfg):
-    """What the network makes of the first test image, before anything is decoded."""
+    """Outputs of the network for the first test image, before anything is decoded."""
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.no_grad():
         dataset = DATASETS.build(copy.deepcopy(cfg.test_dataloader.dataset))
         data = model.data_preprocessor(pseudo_collate([dataset[0]]), training=False)

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 
 from mmst.checkpoints import load_checkpoint
-from mmst.config import layout_of, load_config
+from mmst.config.file import load_config
+from mmst.config.mini import layout_of
 from mmst.mini import make_mini_data
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -151,7 +152,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def logged():
-    """What a run has logged, line by line."""
+    """Lines that a run has logged."""
     return lambda work_dir: [
         json.loads(line)
         for log in sorted(work_dir.glob('*/vis_data/scalars.json'))

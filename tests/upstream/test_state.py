@@ -273,7 +273,7 @@ def show(value: Any) -> str:
 
 
 def gradients(runner) -> dict[str, torch.Tensor]:
-    """What the optimiser's momentum has gathered of them, by parameter."""
+    """Momentum that the optimiser has gathered of the gradients, by parameter."""
     state = runner.optim_wrapper.optimizer.state
     parameters = runner.model.named_parameters()
     return {name: state[p]['momentum_buffer'] for name, p in parameters if p in state}

@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmst.core.stages import is_known
+from mmst.core.state import dotted_name
 
 __all__ = ['ZOO_LIBRARIES', 'ZooCount', 'count_configs', 'count_zoo', 'first_backbone', 'zoo_table']
 
@@ -78,7 +79,7 @@ def count_configs(folder: Path, library: str) -> ZooCount:
             count.without += 1
         else:
             cls = _class_of(*backbone)
-            name = cls if isinstance(cls, str) else f'{cls.__module__}.{cls.__qualname__}'
+            name = cls if isinstance(cls, str) else dotted_name(cls)
             (count.unknown if isinstance(cls, str) or not is_known(cls) else count.known)[name] += 1
     return count
 
