@@ -238,9 +238,11 @@ def pareto_front(
 ) -> list[Candidate]:
     """Returns the candidates that are better than all cheaper ones, the cheapest first."""
     front: list[Candidate] = []
+    best = -math.inf
     for candidate in sorted(measured, key=lambda one: (cost(one), -metric.score(one))):
-        if not front or metric.score(candidate) > metric.score(front[-1]):
+        if metric.score(candidate) > best:
             front.append(candidate)
+            best = metric.score(candidate)
     return front
 
 

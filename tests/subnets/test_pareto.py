@@ -1,6 +1,7 @@
 """Candidates, their results in a file, the metric, and the front."""
 
 import csv
+import dataclasses
 import math
 
 import pytest
@@ -189,3 +190,18 @@ def test_picture_holds_subnets_fronts_and_the_chosen_by_both_costs(tmp_path, sav
             name: place[name] for name in [*front, '2,2']
         }
     assert (tmp_path / 'front.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_subnet_that_detects_nothing_is_on_no_front(tmp_path, saved_figures):
+    silent = dataclasses.replace(make((1, 1), 1, 0.0, latency=0.1), metrics={})
+    found = [silent, *FOUND]
+    metric, flops = Metric('acc'), lambda one: one.flops
+    assert pareto_front(found, metric, flops) == pareto_front(FOUND, metric, flops)
+    write_front_csv(found, metric, FOUND[2], tmp_path / 'front.csv')
+    with open(tmp_path / 'front.csv', newline='') as stream:
+        first, *others = csv.DictReader(stream)
+    assert (first['acc'], first['on_flops_front'], first['on_latency_front']) == ('', '0', '0')
+    assert len(others) == len(FOUND)
+    plot_front(found, metric, FOUND[3], tmp_path / 'front.png')
+    (points, *_) = saved_figures['front.png'].axes[0].collections
+    assert len(points.get_offsets()) == len(FOUND)
