@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import mmst.benchmark as benchmark
 import mmst.config as edit
@@ -16,6 +16,7 @@ from . import options
 from .command import run_command
 from .data_files import check_data_files
 from .errors import preparation
+from .key_values import KeyValues
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
 
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         '--hook-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValues,
         metavar='KEY=VALUE',
         help='changes to the StimulativeHook, e.g. interval=2 inputs.min_ratio=0.5',
     )

@@ -100,7 +100,9 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
         use_validation_data(cfg)
     prepare_subnet_test(cfg)
     set_defaults(cfg, args, str(Path(args.out) / 'log'))
-    check_data_files(cfg, ('test_dataloader',))
+    check_data_files(
+        cfg, ('test_dataloader' if cfg.get('test_dataloader') else 'train_dataloader',)
+    )
     args.file = set_local_checkpoint(cfg, args.checkpoint)
     return set_launcher(cfg, 'none'), base
 

@@ -6,10 +6,9 @@ A command puts them into its parser or into a group of it, in the order of its h
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
-from mmengine.config import DictAction
+from .key_values import ConfigChanges, KeyValues
 
 __all__ = [
     'add_amp',
@@ -29,22 +28,6 @@ __all__ = [
 
 Container = argparse._ActionsContainer
 """A parser or a group of one."""
-
-
-class KeyValues(DictAction):
-    """``KEY=VALUE`` pairs; what is none is most often an argument that must stand before them."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        for value in values or ():
-            if '=' not in value:
-                parser.error(f'{option_string} takes KEY=VALUE, got {value!r}; put it before')
-        super().__call__(parser, namespace, values, option_string)
 
 
 def add_config(parser: Container, what: str = 'config file') -> None:
@@ -92,7 +75,7 @@ def add_cfg_options(group: Container, *, example: str = '', others: bool = False
     group.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigChanges,
         metavar='KEY=VALUE',
         help=f'changes to the config{text}; before them come --mini and --data-root{after}',
     )

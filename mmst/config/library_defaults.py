@@ -44,6 +44,9 @@ def apply_library_defaults(
     if library.scope == 'mmpose' and cfg.get('preprocess_cfg'):
         cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
     for loader in _loaders(cfg):
+        # mmengine writes the scope of a base config there, and hands it on as an argument.
+        if isinstance(loader.get('collate_fn'), dict):
+            loader.collate_fn.pop('_scope_', None)
         if not pin_memory:
             loader.pin_memory = False
         # Torch refuses to keep workers where there are none (num_workers=0).

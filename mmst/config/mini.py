@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
+from mmst.engine.accelerator import has_accelerator
+from mmst.models.st_backbone import PAD_SMALL_MAP, argument_names
+
+from .classes import class_of
 from .data import set_data_root
 from .schedule import set_max_iters
 from .sizes import set_image_scale
-from .traversal import leaf_datasets, scoped_type_name, type_name
+from .stand_ins import stand_in_layout, use_stand_ins
+from .traversal import leaf_datasets, scoped_type_name, transforms, type_name
 
 __all__ = ['LAYOUTS', 'MINI_SETTINGS', 'MiniSettings', 'apply_mini', 'layout_of']
 
@@ -115,21 +121,38 @@ MINI_SETTINGS = {
 
 
 def layout_of(cfg: Config) -> str:
-    """Returns the layout of a config's data, from the type of its datasets.
+    """Returns the layout of a config's data, or of the generated data that stand for it.
 
     Raises:
-        ValueError: The types are unknown, differ in layout, or have no generator yet.
+        ValueError: For some of the datasets, or for all together, there are no generated data.
     """
-    scope = cfg.get('default_scope') or 'mmengine'
-    kinds = {scoped_type_name(dataset, scope) for dataset in leaf_datasets(cfg)}
-    layouts = {LAYOUTS.get(kind, '') for kind in kinds}
-    if len(layouts) != 1 or not layouts <= set(MINI_SETTINGS):
-        supported = sorted(kind for kind, layout in LAYOUTS.items() if layout in MINI_SETTINGS)
-        raise ValueError(
-            f'--mini needs datasets of one type among {supported}, got {sorted(kinds)}; '
-            'leave --mini out, and use --data-root and --max-iters'
-        )
-    return layouts.pop()
+    scope = _scope(cfg)
+    layouts: dict[str, str | None] = {}
+    for dataset in leaf_datasets(cfg):
+        kind = scoped_type_name(dataset, scope)
+        layouts[kind] = LAYOUTS.get(kind) or stand_in_layout(dataset, scope)
+    found = set(layouts.values())
+    if len(found) == 1 and None not in found:
+        return str(found.pop())
+    without = sorted(kind for kind, layout in layouts.items() if layout is None)
+    if without:
+        problem = f'there are no generated data for {", ".join(without)}'
+    elif layouts:
+        problem = f'{", ".join(sorted(layouts))} have data of different kinds'
+    else:
+        problem = 'the config has none'
+    raise ValueError(
+        f'--mini needs datasets like one of {sorted(LAYOUTS)}, and {problem}; leave --mini '
+        'out, and use --data-root and --max-iters'
+    )
+
+
+def _scope(cfg: Config) -> str:
+    return cfg.get('default_scope') or 'mmengine'
+
+
+def _has_generator(cfg: Config, dataset: ConfigDict) -> bool:
+    return scoped_type_name(dataset, _scope(cfg)) in LAYOUTS
 
 
 def apply_mini(
@@ -139,8 +162,8 @@ def apply_mini(
 
     Args:
         cfg: Config.
-        data_root: Folder of data to use. Defaults to a generated mini data set in
-            ``mini_root/<layout>``, which is made when it is not there.
+        data_root: Folder of data to use, in the layout of the generated ones. Defaults to a
+            generated mini data set in ``mini_root/<layout>``, which is made when it is not there.
         mini_root: Where generated data sets are.
 
     Returns:
@@ -164,12 +187,15 @@ def apply_mini(
     settings = MINI_SETTINGS[layout]
     if data_root is None:
         data_root = _generated(layout, Path(mini_root) / layout, settings)
+    use_stand_ins(cfg, _scope(cfg), partial(_has_generator, cfg))
     set_data_root(cfg, data_root)
     if settings.scale is not None:
         set_image_scale(cfg, settings.scale)
     set_max_iters(cfg, settings.max_iters)
     _set_loaders(cfg, settings)
     _set_num_rois(cfg, settings.num_rois)
+    _pad_small_maps(cfg)
+    _use_full_precision(cfg)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer) or '', optimizer.lr)
     return cfg
@@ -188,6 +214,22 @@ def _set_num_rois(cfg: Config, num_rois: int | None) -> None:
     for stage in stages if isinstance(stages, list) else [stages]:  # Cascade R-CNN has several
         if num_rois is not None and 'num' in stage.get('sampler', {}):
             stage.sampler.num = num_rois
+
+
+def _pad_small_maps(cfg: Config) -> None:
+    """Lets mmpretrain's Swins take the maps of small images, which are smaller than a window."""
+    for node in transforms(cfg.get('model')):
+        if PAD_SMALL_MAP in argument_names(class_of(cfg, node)):
+            node[PAD_SMALL_MAP] = True
+
+
+def _use_full_precision(cfg: Config) -> None:
+    """Replaces mixed precision where there is no device for it."""
+    wrapper = cfg.optim_wrapper
+    if type_name(wrapper) == 'AmpOptimWrapper' and not has_accelerator():
+        wrapper.type = 'OptimWrapper'
+        for option in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(option, None)
 
 
 def _set_loaders(cfg: Config, settings: MiniSettings) -> None:

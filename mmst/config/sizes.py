@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from .network_sizes import PATCH_MASKS, fits_one_size, set_network_sizes
 from .traversal import LOADERS, datasets, transforms, type_name
 
 __all__ = ['set_image_scale']
@@ -33,22 +34,27 @@ def set_image_scale(cfg: Config, scale: tuple[int, int]) -> Config:
     """Resizes the images of a config to another scale, in place.
 
     The scale that validation images are resized to (in pose estimation: the input size; in
-    classification: the side of what is cropped, or of the last resize) becomes ``scale``. All other
-    sizes are multiplied by the same factors, so that every augmentation keeps its meaning and they
-    stay consistent: in pipelines and batch transforms crops, pads, mosaics and multi-scale ranges;
-    in the model the size to which images are padded, sliding windows, and the inputs, heatmaps
-    (with their sigma) and feature maps of keypoint codecs and heads.
+    classification: the side of what is cropped, or of the last resize; in pre-training without
+    validation: that of the training images) becomes ``scale``. All other sizes are multiplied by
+    the same factors, so that every augmentation keeps its meaning and they stay consistent: in
+    pipelines and batch transforms crops, pads, mosaics and multi-scale ranges; in the model the
+    size to which images are padded, sliding windows, the inputs, heatmaps (with their sigma) and
+    feature maps of keypoint codecs and heads, and what :func:`set_network_sizes` scales. A config
+    whose model fits one size stays as it is.
 
     Args:
-        cfg: Config whose validation pipeline resizes, warps or crops to one size.
+        cfg: Config whose validation pipeline resizes, warps or crops to one size, or else its
+            training pipeline.
         scale: New scale, (width, height) in pixels, the larger first where the old one had so.
 
     Returns:
         ``cfg``.
 
     Raises:
-        ValueError: There is no such size in the validation pipeline.
+        ValueError: There is no such size in these pipelines.
     """
+    if fits_one_size(cfg):
+        return cfg
     old = _validation_scale(cfg)
     factors = _Factors(max(scale) / max(old), min(scale) / min(old))
     seen = set()
@@ -62,6 +68,7 @@ def set_image_scale(cfg: Config, scale: tuple[int, int]) -> Config:
         for option, multiple in options.items():
             if option in node:
                 node[option] = factors.apply(node[option], multiple)
+    set_network_sizes(cfg, factors.short)
     return cfg
 
 
@@ -106,12 +113,25 @@ def _validation_scale(cfg: Config) -> tuple[int, int]:
             if _is_pair(scale):
                 return tuple(scale)
             sides += [size for size in (scale, transform.get('crop_size')) if type(size) is int]
+    sides = sides or list(_training_sides(cfg))
     if not sides:
         raise ValueError(
             '--mini needs a validation pipeline that resizes images to one scale=(width, height), '
-            'or crops squares, and found none; leave --mini out and set sizes with --cfg-options'
+            'or crops squares, or a training pipeline that does the latter, and found none; leave '
+            '--mini out and set sizes with --cfg-options'
         )
     return sides[-1], sides[-1]
+
+
+def _training_sides(cfg: Config) -> Iterator[int]:
+    for dataset in datasets(cfg, ('train_dataloader',)):
+        for transform in transforms(dataset.get('pipeline')):
+            for option in ('scale', 'crop_size', 'size'):
+                size = transform.get(option)
+                if type(size) is int:
+                    yield size
+                elif _is_pair(size) and size[0] == size[1]:
+                    yield size[0]
 
 
 def _is_pair(size: Any) -> bool:
@@ -133,7 +153,8 @@ def _sized_nodes(cfg: Config) -> Iterator[tuple[ConfigDict, Mapping[str, int]]]:
         yield preprocessor, _PREPROCESSOR_OPTIONS
     yield model.get('test_cfg') or {}, _SLIDING_WINDOW_OPTIONS
     for node in transforms(pipelines):
-        yield node, _TRANSFORM_OPTIONS
+        if type_name(node) not in PATCH_MASKS:
+            yield node, _TRANSFORM_OPTIONS
     for node in transforms([cfg.get('codec'), model]):
         if any(_is_pair(node.get(option)) for option in _CODEC_OPTIONS):
             yield node, _CODEC_OPTIONS

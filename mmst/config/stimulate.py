@@ -10,18 +10,23 @@ from typing import Any, cast
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
-from mmengine.registry import MODELS
 from torch import nn
 
 from mmst.checkpoints.build import build_module
 from mmst.core import DepthSpace
 from mmst.engine import LogitSupervision, RandomSmallerInput, StimulativeHook
 from mmst.engine.registry import HOOKS
-from mmst.engine.run_checks import check_inputs, check_subnets
+from mmst.engine.run_checks import (
+    check_image_sizes,
+    check_inputs,
+    check_subnets,
+    learns_from_images,
+)
 from mmst.ground_truth.task import Task, library_task
 from mmst.models.input_sizes import find_size_divisor
-from mmst.models.st_backbone import STBackbone, argument_names
+from mmst.models.st_backbone import PAD_SMALL_MAP, STBackbone, argument_names
 
+from .classes import class_of
 from .library import library_of
 from .stimulative_hook import stimulative_hook
 from .trained_backbone import is_wrapped, trained_backbone
@@ -41,9 +46,6 @@ PARTS: dict[str, tuple[Any, tuple[str, ...]]] = {
 MIN_RATIO = 0.43
 """Of the inputs in the best setting of ST++."""
 
-PAD_SMALL_MAP = 'pad_small_map'
-"""Argument of mmpretrain's Swins, without which they take no map smaller than a window."""
-
 
 def stimulate(cfg: Config, **options: Any) -> Config:
     """Makes a config one of stimulative training, in place.
@@ -54,7 +56,8 @@ def stimulate(cfg: Config, **options: Any) -> Config:
     (:class:`mmst.LogitSupervision` with ``mmst.KLDivLoss``, which leaves the classifier's own loss
     as it is). Their inputs are smaller by :class:`mmst.RandomSmallerInput`. Where the backbone or
     the head takes inputs of one size only, which is found out by building them, the images shrink
-    inside such an input (``canvas='keep'``). One line in the log says what was chosen, and why.
+    inside such an input (``canvas='keep'``); where the model reconstructs the images, they keep
+    their size (``inputs=None``). One line in the log says what was chosen, and why.
 
     What a config has already stays: of one that is stimulated only what ``options`` name changes.
     A second call changes nothing.
@@ -89,7 +92,7 @@ def stimulate(cfg: Config, **options: Any) -> Config:
         hook['inputs'] = inputs
         reasons = [reason] if reason else []
     hook = _changed(hook, given)
-    _check_values(hook, network, reasons)
+    _check_values(cfg, hook, network, reasons)
     node.clear()
     node.update(backbone)
     _put_hook(cfg, hook)
@@ -126,14 +129,7 @@ def _by_part(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _check_batches(cfg: Config) -> None:
     """Raises ValueError if the model is trained on several batches at a time."""
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    kinds = [unbuilt_type(node) for node in (cfg.model, preprocessor)]
-    with MODELS.switch_scope_and_registry(_scope(cfg)) as registry:
-        classes = [registry.get(kind) if isinstance(kind, str) else kind for kind in kinds]
-    check_inputs(*(cls if inspect.isclass(cls) else type(None) for cls in classes))
-
-
-def _scope(cfg: Config) -> str | None:
-    return cfg.model.get('_scope_') or cfg.get('default_scope')
+    check_inputs(class_of(cfg, cfg.model), class_of(cfg, preprocessor))
 
 
 def _stimulated(
@@ -166,7 +162,10 @@ def _choose_inputs(
     cfg: Config, task: Task, head: nn.Module | None, backbone: ConfigDict, network: nn.Module
 ) -> tuple[ConfigDict | None, str]:
     """Chooses the rule of smaller inputs, None if images keep their size; and says the reason."""
+    model_type = class_of(cfg, cfg.model)
     reason = task.one_image_reason(head)
+    if reason is None and learns_from_images(model_type):
+        reason = f'for {model_type.__name__}, which reconstructs them'
     if reason is None and _has_levels_of_heatmaps(cfg):
         reason = 'for heatmaps of several levels'
     if reason is not None:
@@ -240,12 +239,12 @@ def _changed(hook: ConfigDict, given: Mapping[str, Mapping[str, Any]]) -> Config
     return hook
 
 
-def _check_values(hook: ConfigDict, network: nn.Module, reasons: list[str]) -> None:
+def _check_values(cfg: Config, hook: ConfigDict, network: nn.Module, reasons: list[str]) -> None:
     """Raises ValueError for what would be an error at the start of the run."""
+    rule = HOOKS.build(copy.deepcopy(hook)).input_rule
+    check_image_sizes(class_of(cfg, cfg.model), rule)
     try:
-        check_subnets(
-            cast(DepthSpace, network.depth_space), HOOKS.build(copy.deepcopy(hook)).input_rule
-        )
+        check_subnets(cast(DepthSpace, network.depth_space), rule)
     except ValueError as error:
         raise ValueError('; '.join([str(error), *reasons])) from error
 

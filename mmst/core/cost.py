@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .space import DepthSpace, Subnet
-from .stages import residual_stages
+from .stages import Block, residual_stages
 
 __all__ = ['BlockShapeError', 'DepthCost', 'count_flops', 'depth_cost']
 
@@ -101,23 +102,36 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
     twin.train(False)
     names = {module: name for name, module in twin.named_modules()}
     for block in (block for stage in residual_stages(twin) for block in stage[1:]):
-        _verify_shape(block.module, names[block.module])
-    return count_flops(lambda: twin(torch.empty(1, 3, *input_hw, device='meta')), twin, twin)
+        _verify_shape(block, names[block.module])
+    others = _required_arguments(twin)
+    images = torch.empty(1, 3, *input_hw, device='meta')
+    return count_flops(lambda: twin(images, **others), twin, twin)
 
 
-def _verify_shape(block: nn.Module, name: str) -> None:
-    """Makes each call of a block check that it keeps the shape of its first argument."""
+def _required_arguments(backbone: nn.Module) -> dict[str, None]:
+    """None for what a forward needs besides images: encoders of masked images then mask nothing."""
+    others = list(inspect.signature(backbone.forward).parameters.values())[1:]
+    named = (p for p in others if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    return {p.name: None for p in named if p.default is p.empty}
+
+
+def _verify_shape(block: Block, name: str) -> None:
+    """Makes each call of a block check that it keeps the shapes of its states."""
 
     def verify(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-        shapes = [_shape(value) for value in (*inputs[:1], output)]
-        if len(set(shapes)) > 1:
+        given = inputs[0] if block.num_states == 1 else inputs[: block.num_states]
+        shapes = [_shape(value) for value in (given, output)]
+        if shapes[0] != shapes[1]:
             raise BlockShapeError(
                 f'block {name!r} must keep the shape of its input to be skippable, '
                 f'got {shapes[0]}, returned {shapes[1]}'
             )
 
-    block.register_forward_hook(verify)
+    block.module.register_forward_hook(verify)
 
 
 def _shape(value: object) -> object:
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+    """Shape of a tensor; those of several, or sizes, as they are."""
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape)
+    return tuple(map(_shape, value)) if isinstance(value, (tuple, list)) else value

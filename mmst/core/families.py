@@ -65,6 +65,14 @@ _OPENMMLAB: dict[str, Family] = {
     'mmpose.models.backbones.vipnas_mbv3.ViPNAS_MobileNetV3': _INVERTED,
     'mmpose.models.backbones.vipnas_resnet.ViPNAS_ResNet': _RESNET,
     'mmpretrain.models.backbones.beit.BEiTViT': _LAYERS,
+    'mmpretrain.models.backbones.conformer.Conformer': Containers(
+        '',
+        kind='ConvTransBlock',
+        starts='cnn_block.with_residual_conv last_fusion',
+        num_states=2,
+        additive=False,
+        note='A stage begins where the map shrinks.',
+    ),
     'mmpretrain.models.backbones.convnext.ConvNeXt': _STAGES_OF_BLOCKS,
     'mmpretrain.models.backbones.cspnet.CSPDarkNet': _STAGES,
     # Of CSPResNet and CSPResNeXt an activation follows the addition.
@@ -93,8 +101,13 @@ _OPENMMLAB: dict[str, Family] = {
     'mmpretrain.models.backbones.mobilevit.MobileViT': Containers(
         'layers.*.*.global_rep', kind='TransformerEncoderLayer', additive=True
     ),
+    # Its blocks also pass on the size of the map.
+    'mmpretrain.models.backbones.mvit.MViT': Containers(
+        'blocks', starts='proj pool_skip', num_states=2, additive=True
+    ),
     'mmpretrain.models.backbones.poolformer.PoolFormer': _META,
     'mmpretrain.models.backbones.replknet.RepLKNet': _STAGES,
+    'mmpretrain.models.backbones.repmlp.RepMLPNet': _STAGES_OF_BLOCKS,
     'mmpretrain.models.backbones.resnet.ResNet': _RESNET,
     'mmpretrain.models.backbones.riformer.RIFormer': _META,
     'mmpretrain.models.backbones.shufflenet_v1.ShuffleNetV1': _SHUFFLE,
@@ -105,8 +118,13 @@ _OPENMMLAB: dict[str, Family] = {
     ),
     'mmpretrain.models.backbones.t2t_vit.T2T_ViT': Containers('encoder', additive=True, note=_ONE),
     'mmpretrain.models.backbones.timm_backbone.TIMMBackbone': Wrapper('timm_model'),
+    # Pixels and patches. A layer changes the patches in place.
+    'mmpretrain.models.backbones.tnt.TNT': Containers(
+        'layers', num_states=2, additive=False, note=_ONE
+    ),
     'mmpretrain.models.backbones.tinyvit.TinyViT': Containers('stages.*.blocks', additive=False),
     'mmpretrain.models.backbones.twins.PCPVT': _STAGES_OF_BLOCKS,
+    'mmpretrain.models.backbones.van.VAN': Containers('blocks[1-9]', additive=True),
     # A stage but the first begins with the layers that halve the resolution.
     'mmpretrain.models.backbones.vig.PyramidVig': _STAGES_OF_BLOCKS,
     'mmpretrain.models.backbones.vig.Vig': _BLOCKS,
@@ -114,6 +132,14 @@ _OPENMMLAB: dict[str, Family] = {
     'mmpretrain.models.backbones.vit_sam.ViTSAM': _LAYERS,
     'mmpretrain.models.backbones.xcit.XCiT': Containers('xca_layers', additive=True, note=_ONE),
     'mmseg.models.backbones.beit.BEiT': _LAYERS,
+    'mmseg.models.backbones.bisenetv2.BiSeNetV2': Containers(
+        'semantic.stage*', kind='GELayer', additive=False
+    ),
+    'mmseg.models.backbones.cgnet.CGNet': Containers('level[12]', additive=True),
+    'mmseg.models.backbones.erfnet.ERFNet': Containers(
+        'encoder decoder', kind='NonBottleneck1d', additive=False
+    ),
+    'mmseg.models.backbones.fast_scnn.FastSCNN': _INVERTED,
     'mmseg.models.backbones.hrnet.HRNet': _HRNET,
     'mmseg.models.backbones.mit.MixVisionTransformer': _PYRAMID,
     'mmseg.models.backbones.mobilenet_v2.MobileNetV2': _INVERTED,

@@ -8,11 +8,24 @@ __all__ = ['Removed', 'Skip']
 
 
 class Skip(nn.Module):
-    """Replaces a skipped block: returns its first argument."""
+    """Replaces a skipped block: returns the states that the block would change.
 
-    def forward(self, x: object, *args: object, **kwargs: object) -> object:
-        """Returns its first argument."""
-        return x
+    It has the numbers of the block, which a backbone may read: VAN the width of its last one.
+
+    Args:
+        block: The block.
+        num_states: Number of arguments, the first ones, that the block returns changed.
+    """
+
+    def __init__(self, block: nn.Module, num_states: int = 1) -> None:
+        super().__init__()
+        numbers = {name: value for name, value in vars(block).items() if type(value) is int}
+        vars(self).update(numbers)
+        self.num_states = num_states
+
+    def forward(self, *states: object, **kwargs: object) -> object:
+        """Returns its first argument; several as a tuple."""
+        return states[0] if self.num_states == 1 else states[: self.num_states]
 
 
 class Removed(Skip):

@@ -24,7 +24,7 @@ _REASONS = {
         'mmpretrain:inception_v3.InceptionV3 mmpretrain:lenet.LeNet5 mmpretrain:vgg.VGG'
     ),
     'its residual blocks lie in parallel branches, which exchange features': (
-        'mmseg:ddrnet.DDRNet mmseg:pidnet.PIDNet mmpretrain:conformer.Conformer'
+        'mmseg:ddrnet.DDRNet mmseg:pidnet.PIDNet'
     ),
     'its residual blocks lie in several encoders and decoders': (
         'mmdet:hourglass.HourglassNet mmpose:hourglass.HourglassNet '
@@ -37,10 +37,12 @@ _REASONS = {
     'the shortcuts of its blocks are norm layers instead of identities': (
         'mmpretrain:mobileone.MobileOne mmpretrain:repvgg.RepVGG'
     ),
-    'its blocks pass pairs of tensors': (
-        'mmpretrain:mvit.MViT mmpretrain:revvit.RevVisionTransformer mmpretrain:tnt.TNT'
+    'its layers compute their gradients by a method of their own': (
+        'mmpretrain:revvit.RevVisionTransformer'
     ),
-    'it reads an attribute of the last block of each stage': 'mmpretrain:van.VAN',
+    "its modules concatenate features without a shortcut (bottleneck_type='cat')": (
+        'mmseg:stdc.STDCNet mmseg:stdc.STDCContextPathNet'
+    ),
     'only the first half of its layers has a shortcut': 'mmpretrain:convmixer.ConvMixer',
     'the blocks of its third stage pass a list of three branches instead of one tensor': (
         'mmdet:trident_resnet.TridentResNet'

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from operator import attrgetter
 
 from torch import nn
 
@@ -43,12 +44,17 @@ class Containers(Rule):
 
     Attributes:
         path: Dotted name of these modules, with wildcards: ``'stages.*.blocks'``. Several in
-            forward order have spaces between them.
+            forward order have spaces between them. Empty for the backbone itself.
         kind: Class name of the blocks or of a parent, with wildcards.
+        starts: Dotted names of attributes, with spaces between them. A stage begins also at a child
+            that has one: its shortcut is no identity.
+        num_states: See :class:`~mmst.core.stages.Block`.
     """
 
     path: str
     kind: str = '*'
+    starts: str = ''
+    num_states: int = 1
 
     def stages(self, backbone: nn.Module) -> Iterable[Iterable[Block]]:
         """See :class:`~mmst.core.stages.Family`."""
@@ -56,15 +62,20 @@ class Containers(Rule):
         for container in _containers(backbone, self.path):
             stages.append([])
             for name, child in container.named_children():
-                if not self._is_block(child):
+                if not self._is_block(child) or self._starts_stage(child):
                     stages.append([])
-                elif has_shortcut(child) is not False:
-                    stages[-1].append(Block(container, name))
+                if self._is_block(child) and has_shortcut(child) is not False:
+                    stages[-1].append(Block(container, name, self.num_states))
         return [stage for stage in stages if stage]
 
     def _is_block(self, child: nn.Module) -> bool:
         cls: type = type(child)
         return isinstance(child, Skip) or _is_of_kind(cls, self.kind)
+
+    def _starts_stage(self, child: nn.Module) -> bool:
+        if isinstance(child, Skip):
+            return False
+        return any(attrgetter(name)(child) for name in self.starts.split())
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,8 @@ def _is_of_kind(cls: type, kind: str) -> bool:
 
 
 def _containers(backbone: nn.Module, paths: str) -> Iterator[nn.Module]:
+    if not paths:
+        yield backbone
     for path in paths.split():
         found = [backbone]
         for pattern in path.split('.'):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -49,7 +50,7 @@ def active_subnet(backbone: nn.Module, subnet: Subnet | Sequence[int]) -> Iterat
             )
             handles = [block.module.register_forward_hook(_branch_alone) for block in kept]
         for block in blocks:
-            setattr(block.parent, block.name, Skip())
+            setattr(block.parent, block.name, Skip(block.module, block.num_states))
         yield backbone
     finally:
         for block, original in zip(blocks, originals, strict=True):
@@ -73,11 +74,14 @@ def prune_to_subnet(backbone: nn.Module, depths: Sequence[int]) -> None:
         ValueError: ``depths`` does not fit the backbone.
     """
     for block in _skipped(residual_stages(backbone), Subnet(tuple(depths))):
-        setattr(block.parent, block.name, Removed())
+        setattr(block.parent, block.name, Removed(block.module, block.num_states))
 
 
-def _branch_alone(block: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    return output - inputs[0]
+def _branch_alone(block: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output - inputs[0]
+    states = zip(inputs, output, strict=False)  # more inputs than states
+    return tuple(new - old if isinstance(new, Tensor) else new for old, new in states)
 
 
 def _as_subnet(subnet: Subnet | Sequence[int]) -> Subnet:

@@ -47,10 +47,14 @@ SHORTCUT_FLAGS = frozenset(
 
 
 class Block(NamedTuple):
-    """The place of one residual block: the child ``name`` of ``parent``."""
+    """The place of one residual block: the child ``name`` of ``parent``.
+
+    Of ``num_states`` arguments, the first ones, the block returns new values; several as a tuple.
+    """
 
     parent: nn.Module
     name: str
+    num_states: int = 1
 
     @property
     def module(self) -> nn.Module:
@@ -267,7 +271,8 @@ def _shape_change(block: nn.Module) -> str | None:
 
     Blocks that say nothing about it are found out by :func:`~mmst.core.depth_cost`.
     """
-    if not isinstance(getattr(block, 'downsample', None), nn.Identity | None):
+    downsample = getattr(block, 'downsample', None)  # of CGNet's blocks it is a flag
+    if downsample and not isinstance(downsample, nn.Identity):
         return 'a downsample branch'
     if has_shortcut(block) is False:
         return 'no shortcut'

@@ -47,4 +47,5 @@ STATEFUL_ATTRIBUTES: dict[str, tuple[str, ...]] = {
     'mmdet.models.losses.eqlv2_loss.EQLV2Loss': ('n_i', 'n_c', 'gt_classes', 'pred_class_logits'),
     'mmdet.models.roi_heads.cascade_roi_head.CascadeRoIHead': ('current_stage',),
     'mmpretrain.models.backbones.revvit.RevTransformerEncoderLayer': ('seeds',),
+    'mmpretrain.models.selfsup.maskfeat.HOGGenerator': ('h', 'w', 'out', 'unfold_size'),
 }

@@ -17,14 +17,19 @@ from .inputs import RandomSmallerInput
 
 __all__ = [
     'check_epochs',
+    'check_image_sizes',
     'check_inputs',
     'check_model',
     'check_run',
     'check_step',
+    'learns_from_images',
 ]
 
 BRANCHED_PREPROCESSORS = ('MultiBranchDataPreprocessor', 'TwoNormDataPreprocessor')
 """Data preprocessors of mmdet and mmpretrain that make several batches of one."""
+
+SELF_SUPERVISORS = ('BaseSelfSupervisor',)
+"""Models of mmpretrain whose targets are the images: those of one view reconstruct them."""
 
 
 def check_epochs(runner: Runner) -> None:
@@ -119,6 +124,29 @@ def check_inputs(model_type: type, preprocessor: type) -> None:
             f'whose loss takes several ({taken}): semi-supervised, multi-view and multi-branch '
             'models cannot train subnets. Train the network alone with subnets, and start this '
             'model from its weights'
+        )
+
+
+def learns_from_images(model_type: type) -> bool:
+    """Whether the targets of models of a class are the images themselves."""
+    return any(kind.__name__ in SELF_SUPERVISORS for kind in model_type.__mro__)
+
+
+def check_image_sizes(model_type: type, inputs: RandomSmallerInput | None) -> None:
+    """Raises ValueError if subnets get images of another size where these are the targets.
+
+    Position embeddings, decoders and masks are made for one size of the images, and a network that
+    reconstructs the padding around smaller ones learns nothing from it.
+
+    Args:
+        model_type: Class of the models.
+        inputs: The rule of the subnets' input size.
+    """
+    if learns_from_images(model_type) and inputs is not None and inputs.changes_size:
+        raise ValueError(
+            'inputs must leave images at their size (inputs=None, or min_ratio=1 and max_ratio=1) '
+            f'for a model that reconstructs them, got {inputs} for {model_type.__name__}: its '
+            'position embeddings, masks and decoder are made for one size'
         )
 
 

@@ -20,7 +20,7 @@ from .model_parts import find_stimulated_backbone, unwrapped
 from .pass_scalars import PREFIX, PassScalars, published_counts
 from .registry import HOOKS, INPUT_RULES, SUPERVISIONS, build_part
 from .resume_check import CHECKPOINT_KEY, common_seed, warn_of_changes
-from .run_checks import check_model, check_run, check_step
+from .run_checks import check_image_sizes, check_model, check_run, check_step
 from .schedule import Schedule
 from .settings import StimulativeSettings
 from .subnet_pass import SubnetTrainer
@@ -92,6 +92,7 @@ class StimulativeHook(StimulativeSettings, Hook):
         self._model = unwrapped(runner.model)
         backbone = find_stimulated_backbone(self._model)
         check_model(self._model, backbone)
+        check_image_sizes(type(self._model), self.input_rule)
         space = cast(DepthSpace, backbone.depth_space)
         self._schedule = Schedule.of(self, runner)
         any_pass = self.weight == 0 or self._schedule.trains_subnets

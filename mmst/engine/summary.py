@@ -17,7 +17,10 @@ from .schedule import Schedule
 __all__ = ['count_depth_cost', 'summarize']
 
 COUNTED_SIZES = (128, 224, 256)
-"""Sizes in pixels at which FLOPs are counted: the first that the backbone takes."""
+"""Sizes in pixels at which FLOPs are counted: the first that the backbone takes.
+
+After them comes the size that it is made for, if it says so.
+"""
 
 
 def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
@@ -26,9 +29,13 @@ def count_depth_cost(backbone: nn.Module, logger: Logger) -> DepthCost | None:
     Raises:
         BlockShapeError: A block that could be skipped changes the shape of its input.
     """
-    for size in COUNTED_SIZES:
+    sizes = [(size, size) for size in COUNTED_SIZES]
+    own = getattr(backbone, 'img_size', None)
+    if own is not None:
+        sizes.append((own, own) if isinstance(own, int) else tuple(own))
+    for size_hw in sizes:
         try:
-            return depth_cost(backbone, (size, size))
+            return depth_cost(backbone, size_hw)
         except BlockShapeError:
             raise
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmengine.model import BaseModel
-from mmpretrain.models.heads import ClsHead
+from mmpretrain.models.heads import ClsHead, ConformerHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
@@ -31,8 +31,11 @@ class ClassificationTask(Task):
     """
 
     def makes_logits(self, head: object) -> bool:
-        """See :meth:`Task.makes_logits`. Heads of several labels or tasks are no ``ClsHead``."""
-        return isinstance(head, ClsHead)
+        """See :meth:`Task.makes_logits`. Heads of several labels or tasks are no ``ClsHead``.
+
+        The one of Conformer returns the logits of two classifiers.
+        """
+        return isinstance(head, ClsHead) and not isinstance(head, ConformerHead)
 
     def divisor_hw(self, model: BaseModel, main_hw: Size) -> Size:
         """See :meth:`Task.divisor_hw`. The preprocessor's alone, not the network's stride.

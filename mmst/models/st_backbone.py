@@ -14,7 +14,10 @@ from mmst.core import DepthSpace, prune_to_subnet, residual_stages
 from mmst.core.stages import check_raw
 from mmst.engine.registry import MODELS
 
-__all__ = ['STBackbone', 'argument_names']
+__all__ = ['PAD_SMALL_MAP', 'STBackbone', 'argument_names']
+
+PAD_SMALL_MAP = 'pad_small_map'
+"""Argument of mmpretrain's Swins, without which they take no map smaller than a window."""
 
 
 @MODELS.register_module()

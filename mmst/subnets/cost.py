@@ -113,10 +113,13 @@ class CostMeter:
 def example_input(model: BaseModel, runner: Runner) -> dict[str, Any]:
     """Returns the first test image, as the model's ``forward`` takes it.
 
+    Where a config has no test, as of pre-training without labels, it is a training image.
+
     Raises:
         ValueError: The model's data preprocessor returns no dict.
     """
-    loader = runner.test_dataloader
+    has_test = runner.cfg.get('test_dataloader') is not None
+    loader = runner.test_dataloader if has_test else runner.train_dataloader
     batch = loader.collate_fn([loader.dataset[0]])
     data = model.data_preprocessor(batch, training=False)
     if not isinstance(data, Mapping):

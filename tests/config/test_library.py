@@ -99,3 +99,12 @@ def test_panoptic_data_without_panopticapi_say_how_to_get_it(monkeypatch, option
     with pytest.raises(ImportError, match=r'Panoptic.*panopticapi.*pip install panopticapi-lite'):
         apply_library_defaults(cfg)
     apply_library_defaults(config('mmdet', val_evaluator={'type': 'CocoMetric'}))
+
+
+def test_a_scope_is_no_argument_of_the_collate_function():
+    """mmengine writes it there where a config inherits one, and calls the function with it."""
+    pytest.importorskip('mmpretrain')
+    collate = {'type': 'default_collate', '_scope_': 'mmpretrain'}
+    cfg = config('mmpretrain', train_dataloader={'collate_fn': collate})
+    apply_library_defaults(cfg)
+    assert cfg.train_dataloader.collate_fn == {'type': 'default_collate'}

@@ -115,14 +115,14 @@ def test_the_dataset_decides_on_the_layout(kind, scope, layout):
 @pytest.mark.parametrize(
     ('kind', 'scope', 'got'),
     [
-        ('LVISV1Dataset', 'mmdet', 'mmdet.LVISV1Dataset'),
-        ('CityscapesDataset', 'mmdet', 'mmdet.CityscapesDataset'),
+        ('ReIDDataset', 'mmdet', 'mmdet.ReIDDataset'),
+        ('NYUDataset', 'mmseg', 'mmseg.NYUDataset'),
         ('CocoWholeBodyDataset', 'mmpose', 'mmpose.CocoWholeBodyDataset'),
         ('CocoDataset', None, 'mmengine.CocoDataset'),
     ],
 )
 def test_data_without_a_generator_is_refused(generated, tmp_path, kind, scope, got):
-    message = rf"--mini needs .* one type among .*'mmdet\.CocoDataset', .* got \['{got}'\]"
+    message = rf"--mini needs .* one of .*'mmdet\.CocoDataset', .* no generated data for {got};"
     with pytest.raises(ValueError, match=message):
         apply_mini(config(kind, scope), mini_root=tmp_path)
     assert generated == []
@@ -177,3 +177,27 @@ def test_configs_of_all_libraries_read_generated_data(name, tmp_path, monkeypatc
     assert len(sizes) >= 2
     assert all(short <= largest[0] and long <= largest[1] for short, long in sizes)
     assert all(2 * long > largest[1] for _, long in sizes)
+
+
+def test_mixed_precision_is_left_out_where_no_device_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmst.config.mini.has_accelerator', lambda: False)
+    cfg = config()
+    cfg.optim_wrapper.update(
+        type='AmpOptimWrapper', loss_scale='dynamic', clip_grad={'max_norm': 5}
+    )
+    wrapper = apply_mini(cfg, str(tmp_path)).optim_wrapper
+    assert wrapper.pop('optimizer').type == 'AdamW'
+    assert wrapper == {'type': 'OptimWrapper', 'clip_grad': {'max_norm': 5}}
+    monkeypatch.setattr('mmst.config.mini.has_accelerator', lambda: True)
+    cfg = config()
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    wrapper = apply_mini(cfg, str(tmp_path)).optim_wrapper
+    assert (wrapper.type, wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+
+
+def test_windows_of_mmpretrains_swins_fit_small_images(tmp_path):
+    pytest.importorskip('mmpretrain')
+    swin = get_config('mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py')
+    assert apply_mini(swin, str(tmp_path)).model.backbone.pad_small_map is True
+    resnet = get_config('mmpretrain::resnet/resnet50_8xb32_in1k.py')
+    assert 'pad_small_map' not in apply_mini(resnet, str(tmp_path)).model.backbone

@@ -2,6 +2,7 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.hub import get_config
 
 from mmst.config import set_image_scale
 
@@ -168,3 +169,52 @@ def test_crops_of_classifiers_become_the_given_size(steps, after):
 def test_a_pipeline_without_a_scale_is_refused():
     with pytest.raises(ValueError, match=r'--mini needs a validation pipeline that resizes'):
         set_image_scale(config(val=None), (200, 120))
+
+
+PIXELS = {'model.backbone.img_size': 64, 'train_dataloader.dataset.pipeline.1.scale': 64}
+SELF_SUPERVISED = {
+    'mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k': {**PIXELS, 'model.neck.num_patches': 16},
+    'simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px': {
+        **PIXELS,
+        'train_dataloader.dataset.pipeline.3.input_size': 64,
+        'train_dataloader.dataset.pipeline.3.mask_patch_size': 32,
+        'train_dataloader.dataset.pipeline.3.model_patch_size': 4,
+    },
+    'mixmim/mixmim_mixmim-base_16xb128-coslr-300e_in1k': {
+        **PIXELS,
+        'model.backbone.window_size': [4, 4, 4, 2],
+        'model.neck.num_patches': 4,
+    },
+    'beit/beit_beit-base-p16_8xb256-amp-coslr-300e_in1k': {
+        'model.backbone.img_size': 64,
+        'train_dataloader.dataset.pipeline.4.input_size': (4, 4),
+        'train_dataloader.dataset.pipeline.4.num_masking_patches': 6,
+        'train_dataloader.dataset.pipeline.4.min_num_patches': 1,
+    },
+    # Its targets are written for 224 pixels.
+    'maskfeat/maskfeat_vit-base-p16_8xb256-amp-coslr-300e_in1k': {
+        'model.backbone.img_size': None,
+        'train_dataloader.dataset.pipeline.1.scale': 224,
+        'train_dataloader.dataset.pipeline.3.input_size': 14,
+    },
+}
+
+
+def at(node, path):
+    for name in path.split('.'):
+        node = node[int(name)] if name.isdigit() else node.get(name)
+    return node
+
+
+@pytest.mark.parametrize('name', SELF_SUPERVISED)
+def test_a_self_supervised_network_is_built_for_the_scaled_training_images(name):
+    """It has no validation, and position embeddings, decoder and masks of one size."""
+    pytest.importorskip('mmpretrain')
+    cfg = set_image_scale(get_config(f'mmpretrain::{name}.py'), (64, 64))
+    assert {path: at(cfg, path) for path in SELF_SUPERVISED[name]} == SELF_SUPERVISED[name]
+
+
+def test_networks_that_adapt_to_the_size_keep_their_arguments():
+    pytest.importorskip('mmpretrain')
+    cfg = get_config('mmpretrain::vision_transformer/vit-base-p16_32xb128-mae_in1k.py')
+    assert set_image_scale(cfg, (64, 64)).model.backbone.img_size == 224

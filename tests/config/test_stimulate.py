@@ -47,6 +47,8 @@ def upstream():
 DETECTOR = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 CLASSIFIER = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'
 POSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py'
+MAE = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py'
+SIMMIM = 'simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py'
 RTMPOSE = 'mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py'
 
 
@@ -93,7 +95,11 @@ def test_the_plain_config_becomes_the_stimulated_one(ours, base):
         ('mmpretrain::mlp_mixer/mlp-mixer-base-p16_64xb64_in1k.py', LOGITS, CANVAS, {}),
         (RTMPOSE, GROUND_TRUTH, CANVAS, {}),
         (POSE.replace('td-hm_res50', 'td-hm_mspn50').replace('64-', '32-'), GROUND_TRUTH, None, {}),
-        # Several labels per image have no softmax to learn from.
+        # Where images are the targets, they keep their size.
+        (MAE, GROUND_TRUTH, None, {}),
+        (f'mmpretrain::simmim/{SIMMIM}', GROUND_TRUTH, None, {}),
+        # The logits of two classifiers; several labels per image have no softmax to learn from.
+        ('mmpretrain::conformer/conformer-tiny-p16_8xb128_in1k.py', GROUND_TRUTH, SMALLER, {}),
         ('mmpretrain::csra/resnet101-csra_1xb16_voc07-448px.py', GROUND_TRUTH, SMALLER, {}),
     ],
 )
@@ -133,6 +139,15 @@ def test_choices_of_inputs_and_supervision_are_overridden(upstream):
     assert hook_of(cfg)['inputs'] is None
     mixer = upstream('mmpretrain::mlp_mixer/mlp-mixer-base-p16_64xb64_in1k.py')
     assert hook_of(edit.stimulate(mixer, min_ratio=0.6))['inputs']['min_ratio'] == 0.6
+
+
+@pytest.mark.parametrize('options', [{'min_ratio': 0.6}, {'canvas': 'keep'}, {'max_ratio': 1.2}])
+def test_images_that_are_reconstructed_cannot_be_made_smaller(upstream, options):
+    cfg = upstream(MAE)
+    before = copy.deepcopy(cfg)
+    with pytest.raises(ValueError, match='model that reconstructs them, got .* for MAE'):
+        edit.stimulate(cfg, **options)
+    assert cfg == before
 
 
 def test_a_stimulated_config_keeps_what_it_says_but_for_options():

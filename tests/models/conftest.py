@@ -261,6 +261,17 @@ def pretrain_stages(name, arch, key, full=STAGED, depths=SHALLOW, **arguments):
     return Case('mmpretrain', name, full, depths, arguments, shallow)
 
 
+def mvit_cases():
+    """With the width multiplied where the map shrinks, and a block before that."""
+    arch = {'embed_dims': 8, 'num_layers': 7, 'num_heads': 1, 'downscale_indices': [2, 4]}
+    arguments = {'arch': arch, 'img_size': 64, 'out_scales': [0, 1, 2]}
+    return [
+        Case('mmpretrain', 'MViT', (2, 2, 3), (1, 1, 2), arguments, None),
+        Case('mmpretrain', 'MViT', (1, 1, 1, 1, 3), (1, 1, 1, 1, 2),
+             {**arguments, 'dim_mul_in_attention': False}, None),
+    ]  # fmt: skip
+
+
 def classifier_cases():
     widths = (8, 16, 24, 32)
     meta = {'embed_dims': widths, 'mlp_ratios': (2, 2, 2, 2), 'layer_scale_init_value': 1.0}
@@ -279,6 +290,9 @@ def classifier_cases():
     sam = {'embed_dims': 16, 'num_heads': 2, 'feedforward_channels': 32, 'global_attn_indexes': [1]}
     mixer = {'embed_dims': 16, 'tokens_mlp_dims': 8, 'channels_mlp_dims': 32}
     dw = [{'type': 'DW', 'kernel_size': 7}] * 4
+    tnt = {'embed_dims_outer': 16, 'embed_dims_inner': 8, 'num_heads_inner': 2,
+           'num_heads_outer': 2}  # fmt: skip
+    rep_mlp = {'channels': [8, 16, 24, 32], 'sharesets_nums': [1, 2, 2, 2]}
     horn = {'base_dim': 32, 'orders': [2, 3, 4, 5], 'dw_cfg': dw}
     return [
         Case('mmpretrain', 'XCiT', (4,), (2,),
@@ -325,6 +339,18 @@ def classifier_cases():
         Case('mmpretrain', 'CSPResNeXt', (3, 3, 5, 2), (1, 2, 3, 1), {'depth': 50}, None,
              slow=True),
         Case('mmpretrain', 'ShuffleNetV1', (4, 8, 4), (1, 3, 2), {'out_indices': (0, 1, 2)}, None),
+        pretrain_stages('VAN', {'embed_dims': list(widths), 'ffn_ratios': [2] * 4}, 'depths',
+                        block_cfgs={'layer_scale_init_value': 1.0}, **every),
+        *mvit_cases(),
+        Case('mmpretrain', 'TNT', (4,), (2,),
+             {'arch': {**tnt, 'num_layers': 4}, 'img_size': 64},
+             {'arch': {**tnt, 'num_layers': 2}}),
+        Case('mmpretrain', 'Conformer', (3, 4, 3, 1), (2, 2, 3, 1),
+             {'arch': {'embed_dims': 16, 'depths': 12, 'num_heads': 2, 'channel_ratio': 0.25},
+              'out_indices': [1, 6, 12], 'frozen_stages': -1}, None),
+        Case('mmpretrain', 'RepMLPNet', STAGED, SHALLOW,
+             {'arch': {**rep_mlp, 'depths': list(STAGED)}, 'img_size': 64, 'out_indices': ALL,
+              'reparam_conv_kernels': (1, 3)}, {'arch': {**rep_mlp, 'depths': list(SHALLOW)}}),
     ]  # fmt: skip
 
 
@@ -351,6 +377,16 @@ def dense_cases():
         Case('mmseg', 'SVT', STAGED, SHALLOW,
              {**twins, 'depths': STAGED, 'sr_ratios': (4, 2, 1, 1),
               'windiow_sizes': (2, 2, 2, 2)}, {'depths': SHALLOW}),
+        Case('mmseg', 'BiSeNetV2', (2, 2, 4), (1, 2, 2),
+             {'detail_channels': (8, 8, 16), 'semantic_channels': (8, 8, 8, 16),
+              'semantic_expansion_ratio': 1, 'bga_channels': 16}, None),
+        Case('mmseg', 'CGNet', (3, 4), (2, 2), {'num_channels': (8, 16, 16), 'num_blocks': (3, 4),
+             'reductions': (2, 2)}, {'num_blocks': (2, 2)}),
+        Case('mmseg', 'ERFNet', (3, 4, 2, 2), (2, 2, 1, 2),
+             {'enc_downsample_channels': (8, 16, 24), 'enc_non_bottleneck_channels': (16, 24),
+              'dec_upsample_channels': (16, 8), 'dec_non_bottleneck_channels': (16, 8),
+              'enc_stage_non_bottlenecks': (3, 4)}, None),
+        Case('mmseg', 'FastSCNN', (3, 3, 3), (1, 2, 2), {}, None),
         Case('mmseg', 'MSCAN', STAGED, SHALLOW,
              {'embed_dims': [8, 16, 24, 32], 'mlp_ratios': [2, 2, 2, 2], 'depths': STAGED,
               'norm_cfg': {'type': 'BN'}}, {'depths': SHALLOW}),

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.utils import register_all_modules
 from torch import nn
 
 from mmst.checkpoints import load_checkpoint
+from mmst.config import stimulate
 from mmst.config.file import load_config
 from mmst.config.mini import layout_of
-from mmst.core import DepthSpace
+from mmst.core import DepthSpace, active_subnet
 from mmst.mini import make_mini_data
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -39,6 +41,14 @@ TABLE_III = {
     'resnet152_ct': (0, None, False, 256, 224, None, 100),
     'resnet152_st': (6, KL_MINUS, True, 240, 200, (3, 8, 36, 3), 100),
 }
+MODELS_OF_IMAGES = {
+    'mae_vit_small': ('mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py', 'MAEViT'),
+    'simmim_swin_tiny': (
+        'simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py',
+        'SimMIMSwinTransformer',
+    ),
+}
+"""By the name of a config, its base and backbone."""
 CIFAR = [
     f'{model}_cifar{classes}_{way}'
     for model in ('resnet50', 'mobilenetv3')
@@ -46,6 +56,7 @@ CIFAR = [
     for way in ('ct', 'st', 'st_klminus')
 ]
 VIT = ['vit_small_ct', 'vit_small_st']
+SELF_SUPERVISED = [f'{model}_{way}' for model in MODELS_OF_IMAGES for way in ('ct', 'st')]
 
 
 def load(name):
@@ -57,7 +68,12 @@ def kinds(pipeline):
 
 
 def test_every_recipe_is_covered():
-    assert {path.stem for path in CONFIGS.glob('*.py')} == {*TABLE_III, *CIFAR, *VIT}
+    assert {path.stem for path in CONFIGS.glob('*.py')} == {
+        *TABLE_III,
+        *CIFAR,
+        *VIT,
+        *SELF_SUPERVISED,
+    }
 
 
 @pytest.mark.parametrize('name', TABLE_III)
@@ -152,6 +168,27 @@ def test_recipe_of_the_transformer_is_the_papers(name):
         assert cfg.model.head.init_cfg.type == 'TruncNormal'
 
 
+@pytest.mark.parametrize('name', SELF_SUPERVISED)
+def test_recipe_of_self_supervised_training_is_upstreams(name):
+    """A smaller encoder, and subnets at full size that reconstruct the same images."""
+    model, _, way = name.rpartition('_')
+    base, wraps = MODELS_OF_IMAGES[model]
+    cfg, upstream = load(name), get_config(f'mmpretrain::{base}')
+    assert cfg.train_cfg.max_epochs == upstream.train_cfg.max_epochs
+    assert cfg.auto_scale_lr == upstream.auto_scale_lr
+    assert cfg.optim_wrapper.optimizer.lr == upstream.optim_wrapper.optimizer.lr
+    assert cfg.train_dataloader.batch_size == upstream.train_dataloader.batch_size
+    hook = cfg.default_hooks.get('stimulative')
+    if way == 'ct':
+        assert hook is None and cfg.model.backbone.type == wraps
+        return
+    assert (cfg.model.backbone.type, cfg.model.backbone.wraps) == ('mmst.STBackbone', wraps)
+    assert cfg.model.backbone.choices == 'inter_stage'
+    expected = load(f'{model}_ct')
+    stimulate(expected)
+    assert expected.default_hooks.stimulative == {**hook, 'inputs': None}
+
+
 def test_initial_weights_are_those_of_the_authors():
     """N(0, sqrt(2 / (k k out))) for convolutions, N(0, 0.01) for the linear layer."""
     register_all_modules(init_default_scope=False)
@@ -216,6 +253,47 @@ def test_recipe_trains_and_validates_on_mini_data(run_tool, data, tmp_path, name
     assert [line['iter'] for line in iterations] == [1, 2]
     assert all(('subnet/loss' in line) == ('_ct' not in name) for line in iterations)
     assert 0 <= lines[-1]['accuracy/top1'] <= 100
+
+
+def train_on_mini_data(run_tool, data, work_dir, name):
+    config = CONFIGS / f'{name}.py'
+    options = ('--mini', '--data-root', data(config), '--work-dir', work_dir, '--max-iters', 2)
+    light = ('default_hooks.checkpoint.save_optimizer=False', 'train_dataloader.batch_size=4')
+    run_tool('train', config, *options, '--seed', 0, '--cfg-options', *light)
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', SELF_SUPERVISED)
+def test_self_supervised_recipe_trains_on_mini_data(run_tool, data, tmp_path, name):
+    lines = train_on_mini_data(run_tool, data, tmp_path / 'run', name)
+    assert [line['iter'] for line in lines] == [1, 2]
+    assert all(('subnet/loss' in line) == name.endswith('_st') for line in lines)
+
+
+@pytest.mark.slow
+def test_exported_subnet_of_an_encoder_is_an_ordinary_transformer(run_tool, data, tmp_path):
+    """Strictly loaded, with the features of the encoder's subnet for images without a mask."""
+    config, run = CONFIGS / 'mae_vit_small_st.py', tmp_path / 'run'
+    train_on_mini_data(run_tool, data, run, 'mae_vit_small_st')
+    options = ('--depths', '8', '--mini', '--data-root', data(config), '--repeats', 1)
+    run_tool('export_subnet', config, run / 'iter_2.pth', tmp_path / 'out', *options)
+    (file,) = (tmp_path / 'out').glob('*.pth')
+    exported, trained = (load_checkpoint(path)['state_dict'] for path in (file, run / 'iter_2.pth'))
+    register_all_modules(init_default_scope=False)
+    size = {'arch': 'deit-small', 'img_size': 64, 'patch_size': 16, 'out_type': 'raw'}
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        vit, encoder = (
+            MODELS.build({'type': 'mmst.STBackbone', 'wraps': wraps, **size, **depths}).eval()
+            for wraps, depths in (('VisionTransformer', {'depths': (8,)}), ('MAEViT', {}))
+        )
+    for network, state in ((vit, exported), (encoder, trained)):
+        own = {k.removeprefix('backbone.'): v for k, v in state.items() if 'backbone.' in k}
+        network.load_state_dict(own, strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad(), active_subnet(encoder, (8,)):
+        assert torch.equal(vit(images)[0], encoder(images, mask=None)[0])
 
 
 @pytest.mark.slow
