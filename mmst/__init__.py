@@ -24,6 +24,7 @@ if TYPE_CHECKING or find_spec('mmengine'):
     )
     from .ground_truth import register_ground_truth
     from .models import KLDivLoss, KLMinusLoss, LogitNormCrossEntropyLoss, STBackbone
+    from .subnets.eval_hook import SubnetEvalHook
 
     register_safe_globals()
     register_scheme()
@@ -42,6 +43,7 @@ __all__ = [
     'RandomStateHook',
     'STBackbone',
     'StimulativeHook',
+    'SubnetEvalHook',
     '__version__',
     'register_ground_truth',
     'stimulate',

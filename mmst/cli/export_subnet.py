@@ -11,10 +11,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-import mmst.config as edit
-from mmst.checkpoints import CONVERT_SCHEME
 from mmst.checkpoints.write import file_sha256, write_whole
-from mmst.config.named_weights import NAMED_WEIGHTS
+from mmst.config.checkpoint import set_local_checkpoint
 from mmst.subnets import export, onnx_export, pareto_plot
 from mmst.subnets.config import use_validation_data
 from mmst.subnets.cost import CostMeter, SubnetCost, check_repeats
@@ -105,12 +103,7 @@ def prepare(args: argparse.Namespace) -> tuple[Config, Config]:
     check_data_files(
         cfg, ('test_dataloader' if cfg.get('test_dataloader') else 'train_dataloader',)
     )
-    named = NAMED_WEIGHTS.get(args.checkpoint)
-    location = args.checkpoint if named is None else named.source
-    if '://' in location:
-        raise ValueError(f'checkpoint must be a local file, got {location!r}; download it')
-    edit.set_checkpoint(cfg, args.checkpoint)
-    args.file = cfg.load_from.removeprefix(CONVERT_SCHEME)
+    args.file = set_local_checkpoint(cfg, args.checkpoint)
     return set_launcher(cfg, 'none'), base
 
 

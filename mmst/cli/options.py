@@ -17,6 +17,7 @@ __all__ = [
     'add_data',
     'add_debug',
     'add_depths',
+    'add_eval_subnets',
     'add_launcher',
     'add_loading',
     'add_recalibrate',
@@ -111,6 +112,18 @@ def add_recalibrate(group: Container) -> None:
         metavar='N',
         help='training batches to recompute norm statistics of the subnet from (default: 100 if '
         'norm layers were trained live, else 0)',
+    )
+
+
+def add_eval_subnets(group: Container) -> None:
+    """Adds ``--eval-subnets``."""
+    group.add_argument(
+        '--eval-subnets',
+        type=int,
+        nargs='?',
+        const=3,
+        metavar='N',
+        help='also evaluate N subnets with each validation, from the smallest on (without N: 3)',
     )
 
 

@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--auto-scale-lr', action='store_true', help='learning rate follows the total batch size'
     )
     run.add_argument('--no-validate', action='store_true')
+    options.add_eval_subnets(run)
     options.add_cfg_options(run, example='model.backbone.with_cp=True', others=True)
     options.add_launcher(run)
     show = parser.add_argument_group('drawn predictions of validations')
@@ -94,4 +95,6 @@ def _apply_options(cfg: Config, args: argparse.Namespace) -> None:
         edit.enable_auto_scale_lr(cfg)
     if args.no_validate:
         edit.disable_validation(cfg)
+    if args.eval_subnets is not None:
+        edit.set_subnet_eval(cfg, args.eval_subnets)
     draw_predictions(cfg, args)

@@ -21,6 +21,7 @@ from .resume import make_resumable, set_resume
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .stimulate import stimulate
+from .subnet_eval import set_subnet_eval
 from .testing import enable_tta, set_visualization
 from .training import remove_surroundings
 from .weights import set_weights
@@ -41,6 +42,7 @@ __all__ = [
     'set_max_iters',
     'set_resume',
     'set_seed',
+    'set_subnet_eval',
     'set_visualization',
     'set_weights',
     'set_work_dir',

@@ -19,7 +19,7 @@ from .library import library_of
 from .named_weights import NAMED_WEIGHTS, check_plain_resnet50
 from .traversal import type_name
 
-__all__ = ['set_checkpoint']
+__all__ = ['set_checkpoint', 'set_local_checkpoint']
 
 
 def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
@@ -47,6 +47,20 @@ def set_checkpoint(cfg: Config, checkpoint: str) -> Config:
             cfg.load_from = f'{CONVERT_SCHEME}{cfg.load_from}'
     check_evaluated(cfg, checkpoint)
     return cfg
+
+
+def set_local_checkpoint(cfg: Config, checkpoint: str) -> str:
+    """Does what :func:`set_checkpoint` does, and returns the path of the file.
+
+    Raises:
+        ValueError: It is no local file, or a reason of :func:`set_checkpoint`.
+    """
+    named = NAMED_WEIGHTS.get(checkpoint)
+    location = checkpoint if named is None else named.source
+    if '://' in location:
+        raise ValueError(f'checkpoint must be a local file, got {location!r}; download it')
+    set_checkpoint(cfg, checkpoint)
+    return cfg.load_from.removeprefix(CONVERT_SCHEME)
 
 
 def _location(cfg: Config, checkpoint: str) -> str:

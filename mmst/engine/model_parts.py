@@ -69,7 +69,7 @@ def find_backbone(model: nn.Module) -> nn.Module:
     found = _stimulated(model) or outermost_backbones(model)
     if len(found) != 1:
         raise ValueError(
-            f'--depths needs a model with one backbone, got {type(model).__name__} with '
+            f'a subnet needs a model with one backbone, got {type(model).__name__} with '
             f'{", ".join(found) or "none"}'
         )
     return next(iter(found.values()))

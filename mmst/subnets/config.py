@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, ConfigDict
 
 from mmst.config.stimulative_hook import is_stimulative
+from mmst.config.subnet_eval import is_subnet_eval
 from mmst.config.training import import_mmst, remove_pretrained, wrap_backbone
 
 __all__ = ['make_subnet_config', 'use_validation_data']
@@ -17,8 +18,9 @@ def make_subnet_config(cfg: Config, depths: Sequence[int], checkpoint: str) -> C
     """Returns the config of a network that is one of the subnets for good.
 
     It is an ordinary config that depends on no other file: the backbone is an ``STBackbone`` with
-    ``depths``, training starts from the exported checkpoint, and no stimulative training is left
-    (fewer blocks have fewer subnets, whose choices are the user's to make again).
+    ``depths``, training starts from the exported checkpoint, and neither stimulative training nor
+    an evaluation of subnets is left (fewer blocks have fewer subnets, whose choices are the user's
+    to make again).
 
     Args:
         cfg: Config of the whole network, stimulative or not, that is not changed.
@@ -37,7 +39,7 @@ def make_subnet_config(cfg: Config, depths: Sequence[int], checkpoint: str) -> C
         )
     _make_shallow(backbone, depths)
     remove_pretrained(exported.model)
-    _remove_hook(exported)
+    _remove_hooks(exported)
     import_mmst(exported)
     for name in ('work_dir', 'launcher'):
         exported.pop(name, None)
@@ -71,10 +73,15 @@ def _make_shallow(backbone: ConfigDict, depths: Sequence[int]) -> None:
     backbone.depths = list(depths)
 
 
-def _remove_hook(cfg: Config) -> None:
-    """Removes the hook, also from variables of the config that hold it."""
-    for holder in (cfg, cfg.get('default_hooks') or {}):
-        for name in [name for name in holder if is_stimulative(holder[name])]:
+def _remove_hooks(exported: Config) -> None:
+    """Removes the hooks that need subnets, also from variables of the config that hold them."""
+    for holder in (exported, exported.get('default_hooks') or {}):
+        for name in [name for name in holder if _needs_subnets(holder[name])]:
             holder.pop(name)
-    if cfg.get('custom_hooks'):
-        cfg.custom_hooks = [hook for hook in cfg.custom_hooks if not is_stimulative(hook)]
+    if exported.get('custom_hooks'):
+        kept = [hook for hook in exported.custom_hooks if not _needs_subnets(hook)]
+        exported.custom_hooks = kept
+
+
+def _needs_subnets(node: object) -> bool:
+    return is_stimulative(node) or is_subnet_eval(node)

@@ -88,14 +88,19 @@ class CostMeter:
 
     def measure(self, depths: Sequence[int], repeats: int | None = None) -> SubnetCost:
         """Returns the cost of the subnet with these depths."""
+        parameters, flops = self.count(depths)
+        return SubnetCost(
+            parameters=(_count_parameters(self.model), parameters),
+            flops=(self.flops.total, flops),
+            latency=measure_latency(self.forward, self.backbone, depths, repeats),
+        )
+
+    def count(self, depths: Sequence[int]) -> tuple[int, int]:
+        """Returns parameters and FLOPs of the subnet with these depths."""
         with active_subnet(self.backbone, depths):
             parameters = _count_parameters(self.model)
         ratio = self.flops.ratio(Subnet(tuple(depths)))
-        return SubnetCost(
-            parameters=(_count_parameters(self.model), parameters),
-            flops=(self.flops.total, round(ratio * self.flops.total)),
-            latency=measure_latency(self.forward, self.backbone, depths, repeats),
-        )
+        return parameters, round(ratio * self.flops.total)
 
     def forward(self) -> Any:
         """Runs the measured forward pass."""

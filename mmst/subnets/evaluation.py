@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce_params
-from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
 from mmst.config.options import set_seed
 from mmst.config.traversal import type_name
-from mmst.core import active_subnet, recalibrate_norm, residual_stages
+from mmst.core import active_subnet, isolated_state, recalibrate_norm, residual_stages
 from mmst.core.norm import kept_modes, learning_norm_layers
 from mmst.engine.model_parts import find_backbone, unwrapped
 from mmst.engine.random_state import private_random_state
 
+from .loaders import TrainingBatches, loss_forward
+
 __all__ = [
+    'active_evaluated_subnet',
     'check_recalibrate',
     'default_recalibrate',
+    'numbers',
     'parse_depths',
     'prepare_subnet_test',
     'recalibrated_subnet',
@@ -77,7 +79,10 @@ def prepare_subnet_test(cfg: Config) -> Config:
 
 
 def run_subnet_test(
-    runner: Runner, depths: tuple[int, ...], recalibrate: int | None = None
+    runner: Runner,
+    depths: tuple[int, ...],
+    recalibrate: int | None = None,
+    batches: TrainingBatches | None = None,
 ) -> dict[str, Any]:
     """Loads the checkpoint into the whole network, then tests a subnet of it.
 
@@ -87,6 +92,8 @@ def run_subnet_test(
         recalibrate: Training batches to recompute norm statistics from, 0 for none. Defaults to 100
             if training would update the statistics of the main network (which do not suit a
             subnet), else to none.
+        batches: Where the training batches come from, for several subnets of a runner. Defaults to
+            a data set that is built for this one.
 
     Returns:
         The metrics.
@@ -94,13 +101,16 @@ def run_subnet_test(
     Raises:
         ValueError: ``depths`` do not fit the backbone, or ``recalibrate`` is negative.
     """
-    with recalibrated_subnet(runner, depths, recalibrate):
+    with recalibrated_subnet(runner, depths, recalibrate, batches):
         return runner.test()
 
 
 @contextlib.contextmanager
 def recalibrated_subnet(
-    runner: Runner, depths: tuple[int, ...], recalibrate: int | None = None
+    runner: Runner,
+    depths: tuple[int, ...],
+    recalibrate: int | None = None,
+    batches: TrainingBatches | None = None,
 ) -> Iterator[nn.Module]:
     """Loads the checkpoint into the whole network, which is a subnet within the context.
 
@@ -111,6 +121,7 @@ def recalibrated_subnet(
         runner: Runner of a config from :func:`prepare_subnet_test`.
         depths: Leading blocks kept in each stage of the backbone.
         recalibrate: As in :func:`run_subnet_test`.
+        batches: As in :func:`run_subnet_test`.
 
     Yields:
         The model, without wrappers of distribution or test-time augmentation.
@@ -122,16 +133,43 @@ def recalibrated_subnet(
     model = unwrapped(runner.model)
     if recalibrate is None:
         recalibrate = default_recalibrate(model, depths)
-    backbone = find_backbone(model)
+    find_backbone(model)  # an error before anything is read
     runner.load_or_resume()
-    with active_subnet(backbone, depths), contextlib.ExitStack() as stack:
+    batches = batches or TrainingBatches(runner)
+    with active_evaluated_subnet(runner, depths, recalibrate, batches) as model:
+        yield model
+
+
+@contextlib.contextmanager
+def active_evaluated_subnet(
+    runner: Runner, depths: tuple[int, ...], recalibrate: int, batches: TrainingBatches
+) -> Iterator[nn.Module]:
+    """Makes the model of a runner one of its subnets, with norm statistics of its own.
+
+    On exit the model is as it was: blocks, norm statistics, other buffers and registered state
+    (:func:`mmst.core.register_state`). Neither random states nor data of the run are touched.
+
+    Args:
+        runner: The runner, whose model has the weights to evaluate.
+        depths: Leading blocks kept in each stage of the backbone.
+        recalibrate: Training batches to recompute norm statistics from, 0 for none.
+        batches: Where they come from.
+
+    Yields:
+        The model, without wrappers of distribution or test-time augmentation.
+
+    Raises:
+        ValueError: ``depths`` do not fit the backbone.
+    """
+    model = unwrapped(runner.model)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(isolated_state(model, norm=False))
+        stack.enter_context(active_subnet(find_backbone(model), depths))
         if recalibrate:
             device = next(model.parameters()).device
             with private_random_state(f'mmst.recalibrate:{runner.seed}', device):
-                loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed)
-                batches = _counted(itertools.islice(loader, recalibrate), runner.logger.info)
-                forward = _loss_forward(model)
-                stack.enter_context(recalibrate_norm(model, batches, forward))
+                taken, forward = batches.take(recalibrate), loss_forward(model)
+                stack.enter_context(recalibrate_norm(model, taken, forward))
             _average_over_ranks(model)
         yield model
 
@@ -153,33 +191,26 @@ def _has_live_norm(model: nn.Module) -> bool:
         return any(layer.training for layer in learning_norm_layers(model))
 
 
-def _counted(batches: Iterable[Any], log: Callable[[str], None]) -> Iterator[Any]:
-    """Passes batches on, then logs their number (``len`` of an infinite loader is not it)."""
-    count = 0
-    for batch in batches:
-        yield batch
-        count += 1
-    log(f'Norm statistics from {count} training batches.')
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the metrics that are numbers (there are lists, of one number a class)."""
+    return {name: float(value) for name, value in metrics.items() if _is_number(value)}
 
 
-def _loss_forward(model: BaseModel) -> Any:
-    def forward(batch: Any) -> None:
-        data = model.data_preprocessor(batch, training=True)
-        if isinstance(data, Mapping):
-            model(**data, mode='loss')
-        else:
-            model(*data, mode='loss')
-
-    return forward
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _average_over_ranks(model: nn.Module) -> None:
+    """Averages the statistics that were recomputed, and are restored, over the ranks."""
+    buffers = [
+        buffer
+        for layer in learning_norm_layers(model)
+        for name, buffer in layer.named_buffers(recurse=False)
+        if name in ('running_mean', 'running_var')
+    ]
     with torch.no_grad():
-        all_reduce_params(
-            [
-                buffer
-                for name, buffer in model.named_buffers()
-                if name.endswith(('running_mean', 'running_var'))
-            ],
-            op='mean',
-        )
+        all_reduce_params(buffers, op='mean')

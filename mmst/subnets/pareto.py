@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from mmst.core import DepthCost, DepthSpace, residual_stages
+from mmst.core import DepthCost, DepthSpace, Subnet, residual_stages
 
 __all__ = [
     'Candidate',
@@ -22,10 +22,14 @@ __all__ = [
     'candidates',
     'choose_metric',
     'pareto_front',
+    'spread_over_flops',
     'within_flops',
 ]
 
 USUAL_METRICS = ('coco/bbox_mAP', 'coco_panoptic/PQ', 'mIoU', 'coco/AP', 'accuracy/top1')
+
+MANY_SUBNETS = 10_000
+NO_RESULT = 'no result'
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,17 @@ class Candidate:
         parameters: Number of parameters.
         flops: FLOPs of a forward pass.
         flops_ratio: FLOPs over those of the whole network.
-        latency_ms: Median time of a forward pass in milliseconds.
-        latency_ratio: Time over that of the whole network.
-        metrics: Validation metrics.
+        latency_ms: Median time of a forward pass in milliseconds, None if it was not measured.
+        latency_ratio: Time over that of the whole network, None if it was not measured.
+        metrics: Validation metrics. There are none if a detector of mmdet has detected nothing.
     """
 
     depths: tuple[int, ...]
     parameters: int
     flops: int
     flops_ratio: float
-    latency_ms: float
-    latency_ratio: float
+    latency_ms: float | None
+    latency_ratio: float | None
     metrics: dict[str, float]
 
 
@@ -64,11 +68,19 @@ class Metric:
     greater: bool = True
 
     def score(self, candidate: Candidate) -> float:
-        """Returns a number that is higher for the better candidate; NaN is the worst."""
-        value = candidate.metrics[self.name]
+        """Returns a number that is higher for the better candidate; NaN and none are the worst."""
+        value = candidate.metrics.get(self.name, math.nan)
         if math.isnan(value):
             return -math.inf
         return value if self.greater else -value
+
+    def text(self, metrics: Mapping[str, float]) -> str:
+        """Returns name and value, for a log."""
+        return f'{self.name} {metrics[self.name]:.4f}' if self.name in metrics else NO_RESULT
+
+    def gap(self, whole: float, subnet: float) -> float:
+        """Returns how much worse a subnet's value is than the whole network's."""
+        return whole - subnet if self.greater else subnet - whole
 
     def best(self, measured: Iterable[Candidate]) -> Candidate:
         """Returns the best candidate, of equally good ones that of the fewest FLOPs."""
@@ -124,6 +136,37 @@ def within_flops(
             f'{least:.3f} of the whole network ({least * cost.total:.4g} FLOPs), got {limit:g}'
         )
     return sorted(ratios, key=ratios.__getitem__)
+
+
+def spread_over_flops(space: DepthSpace, cost: DepthCost, count: int) -> list[tuple[int, ...]]:
+    """Chooses subnets whose FLOPs are spread evenly from the smallest subnet to the whole network.
+
+    Args:
+        space: Subnets to choose from, of the ordered rule. Of very large spaces, the choice is from
+            10,000 random ones.
+        cost: FLOPs of the network.
+        count: How many subnets. Both ends are among them; a single one is the smallest.
+
+    Returns:
+        Their depths, the cheapest first: all subnets, if there are not more than ``count``.
+    """
+    ends = {space.smallest.depths, space.largest.depths}
+    if space.size <= MANY_SUBNETS:
+        found = {subnet.depths for subnet in space}
+    else:
+        draws = (space.sample(seed=0, step=step) for step in range(MANY_SUBNETS))
+        found = ends | {subnet.depths for subnet in draws}
+    ratios = {depths: cost.ratio(Subnet(depths)) for depths in sorted(found)}
+    if len(ratios) <= count:
+        return sorted(ratios, key=ratios.__getitem__)
+    least = ratios[space.smallest.depths]
+    steps = max(1, count - 1)
+    chosen: list[tuple[int, ...]] = [space.smallest.depths, space.largest.depths][:count]
+    for step in range(1, steps):
+        wanted = least + (1 - least) * step / steps
+        left = (depths for depths in ratios if depths not in chosen)
+        chosen.append(min(left, key=lambda depths: abs(ratios[depths] - wanted)))
+    return sorted(chosen, key=ratios.__getitem__)
 
 
 class Results:
@@ -183,7 +226,7 @@ def choose_metric(cfg: Config, metrics: Sequence[str], name: str | None = None) 
         usual = [] if saved else [metric for metric in USUAL_METRICS if metric in metrics]
         name = next(iter([*usual, *metrics]), None)
     if name is None or name not in metrics:
-        raise ValueError(f'--metric must be one of {sorted(metrics)}, got {name!r}')
+        raise ValueError(f'metric must be one of {sorted(metrics)}, got {name!r}')
     less = 'loss' in name.lower()
     if rules and name in saved:
         less = rules[min(saved.index(name), len(rules) - 1)] == 'less'
@@ -195,9 +238,11 @@ def pareto_front(
 ) -> list[Candidate]:
     """Returns the candidates that are better than all cheaper ones, the cheapest first."""
     front: list[Candidate] = []
+    best = -math.inf
     for candidate in sorted(measured, key=lambda one: (cost(one), -metric.score(one))):
-        if not front or metric.score(candidate) > metric.score(front[-1]):
+        if metric.score(candidate) > best:
             front.append(candidate)
+            best = metric.score(candidate)
     return front
 
 

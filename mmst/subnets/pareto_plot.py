@@ -29,7 +29,7 @@ def write_front_csv(
         )
         for one in sorted(measured, key=lambda one: one.flops):
             writer.writerow(
-                [','.join(map(str, one.depths)), one.metrics[metric.name]]
+                [','.join(map(str, one.depths)), one.metrics.get(metric.name)]
                 + [one.parameters, one.flops, f'{one.flops_ratio:.4f}', f'{one.latency_ms:.3f}']
                 + [f'{one.latency_ratio:.4f}', *(int(one in front) for front in fronts.values())]
                 + [int(one == chosen)]
@@ -74,7 +74,8 @@ def _plot_panel(
     def coordinates(points: Sequence[Candidate]) -> tuple[list[float], list[float]]:
         return [getattr(one, cost) for one in points], [one.metrics[metric.name] for one in points]
 
-    axis.scatter(*coordinates(measured), color='0.7', label='subnets')
+    found = [one for one in measured if metric.name in one.metrics]
+    axis.scatter(*coordinates(found), color='0.7', label='subnets')
     front = _front(measured, metric, cost)
     axis.plot(*coordinates(front), 'o-', color='C0', label='front', drawstyle='steps-post')
     axis.plot(*coordinates([chosen]), '*', color='C1', markersize=14, label='chosen')

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from mmengine.runner import Runner
 from mmst.core import DepthSpace
 
 from .cost import CostMeter
-from .evaluation import default_recalibrate, run_subnet_test
-from .pareto import Candidate, Metric, Results, candidates, choose_metric, within_flops
+from .evaluation import default_recalibrate, numbers, run_subnet_test
+from .loaders import TrainingBatches
+from .pareto import NO_RESULT, Candidate, Metric, Results, candidates, choose_metric, within_flops
 
-__all__ = ['Limits', 'search_key', 'search_subnets']
+__all__ = ['Limits', 'evaluate_subnets', 'search_key', 'search_subnets']
 
 
 @dataclass(frozen=True)
@@ -81,32 +82,72 @@ def search_subnets(
     Raises:
         ValueError: No subnet satisfies the limit, too many do, or the metric is not there.
     """
-    store = Results(results, key)
-    finished = store.read()
     wanted = _candidates(meter, limits)
+    evaluated = evaluate_subnets(
+        runner,
+        wanted,
+        Results(results, key),
+        lambda depths: _measured(meter, depths, repeats),
+        recalibrate=recalibrate,
+        is_allowed=lambda candidate: not _is_slow(candidate, limits),
+    )
     measured = []
     chosen_by: Metric | None = None
-    for number, depths in enumerate(wanted, start=1):
-        known = finished.get(depths)
-        candidate = known or _measured(meter, depths, repeats)
-        text = f'[{number}/{len(wanted)}] {",".join(map(str, depths))}: {_costs_text(candidate)}'
-        if limits.max_latency is not None and candidate.latency_ratio > limits.max_latency:
+    for number, (candidate, is_known) in enumerate(evaluated, start=1):
+        text = f'[{number}/{len(wanted)}] {",".join(map(str, candidate.depths))}: '
+        text += f'FLOPs x {candidate.flops_ratio:.3f}, latency x {candidate.latency_ratio:.3f}'
+        if _is_slow(candidate, limits):
             log(f'{text}, over the limit')
             continue
-        if known is None:
-            metrics = _numbers(run_subnet_test(runner, depths, recalibrate))
-            candidate = Candidate(**{**vars(candidate), 'metrics': metrics})
-            store.append(candidate)
-        chosen_by = chosen_by or choose_metric(runner.cfg, list(candidate.metrics), metric)
-        value = f'{chosen_by.name} {candidate.metrics[chosen_by.name]:.4f}'
-        log(f'{text}, {value}' + (f' (from {results})' if known else ''))
+        if chosen_by is None and candidate.metrics:
+            chosen_by = choose_metric(runner.cfg, list(candidate.metrics), metric)
+        value = chosen_by.text(candidate.metrics) if chosen_by else NO_RESULT
+        log(f'{text}, {value}' + (f' (from {results})' if is_known else ''))
         measured.append(candidate)
-    if chosen_by is None:
+    if not measured:
         raise ValueError(
             f'--max-latency {limits.max_latency:g} allows none of the {len(wanted)} subnets; raise '
             'it, or extend the space to smaller ones (model.backbone.choices)'
         )
+    if chosen_by is None:
+        raise ValueError(
+            f'a subnet must have a validation metric to be chosen, got none for all {len(measured)}'
+            ': the networks detect nothing. Give the checkpoint of a longer training'
+        )
     return measured, chosen_by, chosen_by.best(measured)
+
+
+def evaluate_subnets(
+    runner: Runner,
+    wanted: Iterable[tuple[int, ...]],
+    store: Results,
+    measure: Callable[[tuple[int, ...]], Candidate],
+    *,
+    recalibrate: int | None = None,
+    is_allowed: Callable[[Candidate], bool] = lambda _: True,
+) -> Iterator[tuple[Candidate, bool]]:
+    """Evaluates subnets one by one, except those finished before.
+
+    Args:
+        runner: As in :func:`search_subnets`.
+        wanted: Depths of the subnets.
+        store: Finished candidates, which each new one is appended to.
+        measure: Returns a candidate with its costs, without metrics.
+        recalibrate: See :func:`mmst.subnets.evaluation.run_subnet_test`.
+        is_allowed: Whether the costs allow to evaluate a candidate; else it has no metrics.
+
+    Yields:
+        Each candidate, and whether it was finished before.
+    """
+    finished, batches = store.read(), TrainingBatches(runner)
+    for depths in wanted:
+        known = finished.get(depths)
+        candidate = known or measure(depths)
+        if known is None and is_allowed(candidate):
+            metrics = numbers(run_subnet_test(runner, depths, recalibrate, batches))
+            candidate = replace(candidate, metrics=metrics)
+            store.append(candidate)
+        yield candidate, known is not None
 
 
 def search_key(
@@ -146,18 +187,6 @@ def _measured(meter: CostMeter, depths: tuple[int, ...], repeats: int | None) ->
     )
 
 
-def _costs_text(candidate: Candidate) -> str:
-    return f'FLOPs x {candidate.flops_ratio:.3f}, latency x {candidate.latency_ratio:.3f}'
-
-
-def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
-    """The metrics that are numbers (there are lists, of one number a class)."""
-    return {name: float(value) for name, value in metrics.items() if _is_number(value)}
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _is_slow(candidate: Candidate, limits: Limits) -> bool:
+    ratio = candidate.latency_ratio
+    return limits.max_latency is not None and ratio is not None and ratio > limits.max_latency

@@ -9,6 +9,7 @@ from torchvision.models import ResNet
 from mmst.subnets.config import make_subnet_config, use_validation_data
 
 HOOK = {'type': 'mmst.StimulativeHook'}
+WATCH = {'type': 'mmst.SubnetEvalHook', 'subnets': [(1, 1)]}
 
 
 def make(**backbone):
@@ -20,8 +21,12 @@ def make(**backbone):
                 'backbone': {'type': 'mmst.STBackbone', 'wraps': 'ResNet', **backbone},
             },
             'hook': HOOK,
-            'default_hooks': {'timer': {'type': 'IterTimerHook'}, 'stimulative': HOOK},
-            'custom_hooks': [HOOK, {'type': 'Other'}],
+            'default_hooks': {
+                'timer': {'type': 'IterTimerHook'},
+                'stimulative': HOOK,
+                'watch': WATCH,
+            },
+            'custom_hooks': [HOOK, WATCH, {'type': 'Other'}],
             'custom_imports': {'imports': ['mmst', 'mine'], 'allow_failed_imports': False},
             'work_dir': 'work_dirs/full',
             'launcher': 'pytorch',

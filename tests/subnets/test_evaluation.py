@@ -3,7 +3,6 @@
 import copy
 import itertools
 import logging
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +21,7 @@ from mmst.subnets.evaluation import (
     recalibrated_subnet,
     run_subnet_test,
 )
+from mmst.subnets.loaders import loss_forward
 
 
 def test_depths_are_read():
@@ -100,7 +100,13 @@ class Classifier(nn.Module):
         self.backbone(inputs)
 
 
-class Endless(list):
+class Loader(list):
+    """A loader of some batches."""
+
+    dataset = None
+
+
+class Endless(Loader):
     """A loader with an infinite sampler: its length is that of the data."""
 
     def __iter__(self):
@@ -108,11 +114,11 @@ class Endless(list):
 
 
 @pytest.mark.parametrize(
-    ('loader', 'wanted', 'used'), [(list, 5, 3), (list, 2, 2), (list, 3, 3), (Endless, 5, 5)]
+    ('loader', 'wanted', 'used'), [(Loader, 5, 3), (Loader, 2, 2), (Loader, 3, 3), (Endless, 5, 5)]
 )
 def test_the_log_tells_how_many_batches_were_used(runner, caplog, loader, wanted, used):
     runner.model = Classifier(runner.model.backbone)
-    runner.cfg, runner.seed = SimpleNamespace(train_dataloader=None), 0
+    runner.cfg, runner.seed = Config({'train_dataloader': {}}), 0
     runner.build_dataloader = lambda *_, **__: loader(torch.rand(3, 2, 3, 32, 32))
     runner.logger = logging.getLogger('subnet')
     with caplog.at_level('INFO', 'subnet'):
@@ -121,7 +127,7 @@ def test_the_log_tells_how_many_batches_were_used(runner, caplog, loader, wanted
     assert caplog.messages == [f'Norm statistics from {used} training batches.']
 
 
-class Augmented(list):
+class Augmented(Loader):
     """A loader whose batches depend on global random states, as those without workers do."""
 
     def __iter__(self):
@@ -131,7 +137,7 @@ class Augmented(list):
 @pytest.fixture
 def augmented(runner):
     runner.model = Classifier(runner.model.backbone)
-    runner.cfg, runner.seed = SimpleNamespace(train_dataloader=None), 0
+    runner.cfg, runner.seed = Config({'train_dataloader': {}}), 0
     runner.build_dataloader = lambda *_, **__: Augmented()
     runner.logger = logging.getLogger('subnet')
     return runner
@@ -204,3 +210,33 @@ def test_the_backbone_of_a_model_is_found():
     model.teacher = None
     model.student.backbone = torch.compile(plain, backend='eager')
     assert find_backbone(model) is plain
+
+
+class Resized(nn.Module):
+    """A data preprocessor that trains on random sizes, as those of RTMDet and YOLOX do."""
+
+    def __init__(self):
+        super().__init__()
+        resize = pytest.importorskip('mmdet.models').BatchSyncRandomResize
+        self.resize = resize(random_size_range=(64, 256), interval=1)
+
+    def forward(self, images, training):
+        return {'inputs': self.resize(images, [])[0]}
+
+
+class Sizes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.data_preprocessor, self.sizes = Resized(), []
+
+    def forward(self, inputs, mode):
+        self.sizes.append(tuple(inputs.shape[-2:]))
+
+
+def test_random_sizes_of_training_need_no_training_and_do_not_change_it():
+    model, images = Sizes(), torch.rand(1, 3, 64, 64)
+    forward = loss_forward(model)
+    for _ in range(4):
+        forward(images)
+    assert model.sizes[0] == (64, 64) and len(set(model.sizes)) > 1
+    assert model.data_preprocessor.resize._input_size is None

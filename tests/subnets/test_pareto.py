@@ -1,6 +1,7 @@
 """Candidates, their results in a file, the metric, and the front."""
 
 import csv
+import dataclasses
 import math
 
 import pytest
@@ -16,6 +17,7 @@ from mmst.subnets.pareto import (
     candidates,
     choose_metric,
     pareto_front,
+    spread_over_flops,
     within_flops,
 )
 from mmst.subnets.pareto_plot import plot_front, write_front_csv
@@ -44,6 +46,26 @@ def test_candidates_are_within_the_limit_the_cheapest_first():
     assert within_flops(space, COST, 1.0, 4) == [(1, 1), (2, 1), (1, 2), (2, 2)]
     assert within_flops(space, COST, 0.75, 4) == [(1, 1), (2, 1)]
     assert within_flops(space, COST, 80, 4) == [(1, 1), (2, 1), (1, 2)]
+
+
+def test_subnets_are_spread_evenly_over_flops():
+    space, cost = DepthSpace((5,)), DepthCost(100, ((10, 10, 10, 10, 60),))
+    assert [cost.ratio(subnet) for subnet in space] == pytest.approx([0.1, 0.2, 0.3, 0.4, 1.0])
+    assert spread_over_flops(space, cost, 1) == [(1,)]
+    assert spread_over_flops(space, cost, 2) == [(1,), (5,)]
+    assert spread_over_flops(space, cost, 3) == [(1,), (4,), (5,)]
+    assert spread_over_flops(space, cost, 4) == [(1,), (3,), (4,), (5,)]
+    assert spread_over_flops(space, cost, 9) == [(1,), (2,), (3,), (4,), (5,)]
+
+
+def test_subnets_of_a_space_too_large_to_list_are_spread_alike():
+    space = DepthSpace((40,) * 8)
+    cost = DepthCost(400, ((1,) * 40,) * 8)
+    chosen = spread_over_flops(space, cost, 5)
+    ratios = [sum(depths) / 400 + 0.2 for depths in chosen]
+    assert chosen[0] == (1,) * 8 and chosen[-1] == (40,) * 8
+    assert len(set(chosen)) == 5 and ratios == sorted(ratios)
+    assert ratios[2] == pytest.approx((ratios[0] + ratios[-1]) / 2, abs=0.01)
 
 
 def test_too_many_candidates_are_refused():
@@ -168,3 +190,18 @@ def test_picture_holds_subnets_fronts_and_the_chosen_by_both_costs(tmp_path, sav
             name: place[name] for name in [*front, '2,2']
         }
     assert (tmp_path / 'front.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_subnet_that_detects_nothing_is_on_no_front(tmp_path, saved_figures):
+    silent = dataclasses.replace(make((1, 1), 1, 0.0, latency=0.1), metrics={})
+    found = [silent, *FOUND]
+    metric, flops = Metric('acc'), lambda one: one.flops
+    assert pareto_front(found, metric, flops) == pareto_front(FOUND, metric, flops)
+    write_front_csv(found, metric, FOUND[2], tmp_path / 'front.csv')
+    with open(tmp_path / 'front.csv', newline='') as stream:
+        first, *others = csv.DictReader(stream)
+    assert (first['acc'], first['on_flops_front'], first['on_latency_front']) == ('', '0', '0')
+    assert len(others) == len(FOUND)
+    plot_front(found, metric, FOUND[3], tmp_path / 'front.png')
+    (points, *_) = saved_figures['front.png'].axes[0].collections
+    assert len(points.get_offsets()) == len(FOUND)

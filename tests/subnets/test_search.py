@@ -34,11 +34,11 @@ class FakeMeter:
 def search(monkeypatch, tmp_path):
     tested = []
 
-    def run_subnet_test(runner, depths, recalibrate):
+    def run_subnet_test(runner, depths, recalibrate, batches):
         if search.broken == len(tested):
             raise KeyboardInterrupt
         tested.append(depths)
-        return {'classwise': [1, 2], 'acc': SCORES[depths]}
+        return {} if depths in search.silent else {'classwise': [1, 2], 'acc': SCORES[depths]}
 
     monkeypatch.setattr(subnet_search, 'run_subnet_test', run_subnet_test)
 
@@ -53,7 +53,7 @@ def search(monkeypatch, tmp_path):
             log=search.lines.append,
         )
 
-    search.broken, search.tested, search.lines = None, tested, []
+    search.broken, search.tested, search.lines, search.silent = None, tested, [], set()
     return search
 
 
@@ -88,8 +88,18 @@ def test_results_of_another_checkpoint_are_not_taken(search):
     assert search.tested == [(1, 1), (1, 1)]
 
 
+def test_a_network_that_detects_nothing_is_not_chosen(search):
+    search.silent = {(1, 1), (1, 2)}
+    _, metric, best = search(Limits(max_flops=0.9))
+    assert (metric.name, best.depths) == ('acc', (2, 1))
+    assert search.lines[0].endswith(', no result') and search.lines[2].endswith(', no result')
+    search.silent = set(SCORES)
+    with pytest.raises(ValueError, match='must have a validation metric.* none for all 3'):
+        search(Limits(max_flops=0.9), key={'checkpoint': 'b'})
+
+
 def test_an_unknown_metric_is_found_after_the_first_evaluation(search):
-    with pytest.raises(ValueError, match=r"--metric must be one of \['acc'\], got 'mAP'"):
+    with pytest.raises(ValueError, match=r"metric must be one of \['acc'\], got 'mAP'"):
         search(Limits(max_flops=1), metric='mAP')
     assert len(search.tested) == 1
 

@@ -10,15 +10,34 @@ from mmengine.registry import MODELS, DefaultScope
 
 from mmst.checkpoints import load_checkpoint
 
+USUAL_METRICS = {
+    'mmdet': 'coco/bbox_mAP',
+    'mmseg': 'mIoU',
+    'mmpose': 'coco/AP',
+    'mmpretrain': 'accuracy/top1',
+}
+
 
 def test_a_config_of_each_library_trains_resumes_and_is_tested(tiny, run_tool, tmp_path):
     config, data = tiny
     work_dir = tmp_path / 'run'
     common = ('--data-root', data, '--work-dir', work_dir)
-    run_tool('train', config, *common, '--weights', 'none', '--max-iters', 2, '--seed', 3)
+    watched = ('--eval-subnets', 1, '--cfg-options', 'default_hooks.subnet_eval.recalibrate=2')
+    run_tool('train', config, *common, '--weights', 'none', '--max-iters', 2, '--seed', 3, *watched)
     first = load_checkpoint(work_dir / 'iter_2.pth')
     assert first['meta']['iter'] == 2
     assert first['meta']['seed'] == 3
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    (subnet,) = [line for line in lines if any(name.startswith('subnet_') for name in line)]
+    names = {name.partition('/')[2] for name in subnet} - {''}
+    metric = USUAL_METRICS[Config.fromfile(config).default_scope]
+    assert {metric, f'gap/{metric}'} <= names
+    assert all(name.startswith('subnet_1_1_1_1/') or name == 'step' for name in subnet)
+    (whole,) = [line for line in lines if metric in line]
+    gap = whole[metric] - subnet[f'subnet_1_1_1_1/{metric}']
+    assert subnet[f'subnet_1_1_1_1/gap/{metric}'] == pytest.approx(gap)
+    assert subnet['step'] == whole['step']
 
     run_tool('train', config, *common, '--weights', 'none', '--max-iters', 3, '--resume')
     second = load_checkpoint(work_dir / 'iter_3.pth')
@@ -66,6 +85,8 @@ def test_a_subnet_is_tested_with_statistics_of_its_own(tiny, run_tool, tmp_path)
         (['--resume', 'gone.pth'], r"--resume needs an existing checkpoint, got 'gone\.pth'"),
         (['--launcher', 'pytorch'], r'started by torchrun'),
         (['--seed', '-1'], r'--seed must be at least 0'),
+        (['--eval-subnets', '0'], r'--eval-subnets must be at least 1, got 0'),
+        (['--eval-subnets', '--no-validate'], r'--eval-subnets needs a validation, got none'),
         (['--auto-scale-lr', '--cfg-options', 'auto_scale_lr=None'], r'--auto-scale-lr needs'),
         (['--cfg-options', 'default_scope=mmyolo'], r'default_scope must be one of'),
     ],
