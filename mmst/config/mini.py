@@ -14,7 +14,6 @@ from mmst.models.st_backbone import PAD_SMALL_MAP, argument_names
 
 from .classes import class_of
 from .data import set_data_root
-from .options import has_accelerator
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .stand_ins import stand_in_layout, use_stand_ins
@@ -196,7 +195,6 @@ def apply_mini(
     _set_loaders(cfg, settings)
     _set_num_rois(cfg, settings.num_rois)
     _pad_small_maps(cfg)
-    _use_full_precision(cfg)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer) or '', optimizer.lr)
     if not has_accelerator():
@@ -208,7 +206,7 @@ def _disable_amp(wrapper: ConfigDict) -> None:
     """Makes a wrapper for mixed precision, which needs an accelerator, a plain one."""
     if type_name(wrapper) == 'AmpOptimWrapper':
         wrapper.type = 'OptimWrapper'
-        for option in ('loss_scale', 'dtype', 'use_fp16'):
+        for option in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(option, None)
 
 
@@ -232,15 +230,6 @@ def _pad_small_maps(cfg: Config) -> None:
     for node in transforms(cfg.get('model')):
         if PAD_SMALL_MAP in argument_names(class_of(cfg, node)):
             node[PAD_SMALL_MAP] = True
-
-
-def _use_full_precision(cfg: Config) -> None:
-    """Replaces mixed precision where there is no device for it."""
-    wrapper = cfg.optim_wrapper
-    if type_name(wrapper) == 'AmpOptimWrapper' and not has_accelerator():
-        wrapper.type = 'OptimWrapper'
-        for option in ('loss_scale', 'dtype', 'use_fsdp'):
-            wrapper.pop(option, None)
 
 
 def _set_loaders(cfg: Config, settings: MiniSettings) -> None:

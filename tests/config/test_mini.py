@@ -191,22 +191,6 @@ def test_configs_of_all_libraries_read_generated_data(name, tmp_path, monkeypatc
     assert all(2 * long > largest[1] for _, long in sizes)
 
 
-def test_mixed_precision_is_left_out_where_no_device_has_it(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmst.config.mini.has_accelerator', lambda: False)
-    cfg = config()
-    cfg.optim_wrapper.update(
-        type='AmpOptimWrapper', loss_scale='dynamic', clip_grad={'max_norm': 5}
-    )
-    wrapper = apply_mini(cfg, str(tmp_path)).optim_wrapper
-    assert wrapper.pop('optimizer').type == 'AdamW'
-    assert wrapper == {'type': 'OptimWrapper', 'clip_grad': {'max_norm': 5}}
-    monkeypatch.setattr('mmst.config.mini.has_accelerator', lambda: True)
-    cfg = config()
-    cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-    wrapper = apply_mini(cfg, str(tmp_path)).optim_wrapper
-    assert (wrapper.type, wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
-
-
 def test_windows_of_mmpretrains_swins_fit_small_images(tmp_path):
     pytest.importorskip('mmpretrain')
     swin = get_config('mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py')

@@ -2,20 +2,23 @@
 
 import copy
 import inspect
+import logging
 from collections import Counter
 
 import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS
 from recorded_run import HOOK, loader, recorded_runner
 from torch.utils.data import Dataset
 
-from mmst.core import Draw, residual_stages
+from mmst.core import Draw, depth_cost, residual_stages
 from mmst.engine.main_forward import MainCall
 from mmst.engine.random_state import private_random_state
 from mmst.engine.run_checks import check_inputs, learns_from_images
 from mmst.engine.subnet_pass import SubnetTrainer
+from mmst.engine.summary import count_depth_cost
 from mmst.engine.supervision import GroundTruthSupervision
 
 pytest.importorskip('mmpretrain')
@@ -103,6 +106,21 @@ def test_gradient_is_that_of_both_losses_of_every_model(name):
             torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance, msg=key)
     for key, buffer in plain.named_buffers():
         assert torch.equal(model.get_buffer(key), buffer), key
+
+
+def test_encoders_that_take_a_mask_are_counted_without_one():
+    """SimMIM's Swin needs a mask as an argument, and then computes what a Swin computes."""
+    encoder = reconstructors.make_model('SimMIM').backbone
+    cfg = dict(reconstructors.CONFIGS['SimMIM']['backbone'], type='mmst.STBackbone')
+    swin = MODELS.build({**cfg, 'wraps': 'SwinTransformer', 'out_indices': (3,)})
+    counted = depth_cost(encoder, (64, 64))
+    assert counted == depth_cost(swin, (64, 64)) and min(counted.blocks[0]) > 0
+
+
+def test_flops_are_counted_at_the_only_size_that_an_encoder_takes():
+    encoder = reconstructors.make_model('MAE').backbone
+    counted = count_depth_cost(encoder, logging.getLogger('mmst-tests'))
+    assert counted is not None and counted == depth_cost(encoder, (32, 32))
 
 
 def models_of_mmpretrain():
