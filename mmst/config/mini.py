@@ -14,7 +14,6 @@ from mmst.models.st_backbone import PAD_SMALL_MAP, argument_names
 
 from .classes import class_of
 from .data import set_data_root
-from .options import has_accelerator
 from .schedule import set_max_iters
 from .sizes import set_image_scale
 from .stand_ins import stand_in_layout, use_stand_ins
