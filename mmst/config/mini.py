@@ -198,7 +198,17 @@ def apply_mini(
     _use_full_precision(cfg)
     optimizer = cfg.optim_wrapper.optimizer
     optimizer.lr = settings.lr.get(type_name(optimizer) or '', optimizer.lr)
+    if not has_accelerator():
+        _disable_amp(cfg.optim_wrapper)
     return cfg
+
+
+def _disable_amp(wrapper: ConfigDict) -> None:
+    """Makes a wrapper for mixed precision, which needs an accelerator, a plain one."""
+    if type_name(wrapper) == 'AmpOptimWrapper':
+        wrapper.type = 'OptimWrapper'
+        for option in ('loss_scale', 'dtype', 'use_fp16'):
+            wrapper.pop(option, None)
 
 
 def _generated(layout: str, root: Path, settings: MiniSettings) -> Path:

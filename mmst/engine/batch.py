@@ -21,7 +21,7 @@ from .inputs import RandomSmallerInput
 from .labels import IMAGES, labelled
 from .random_state import private_random_state
 
-__all__ = ['SubnetBatch', 'check_batch', 'draw_subnet_batch', 'subnet_batch']
+__all__ = ['SubnetBatch', 'check_batch', 'copy_samples_of', 'draw_subnet_batch', 'subnet_batch']
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def subnet_batch(
         inputs, data_samples = inputs[list(images)], [data_samples[image] for image in images]
     if list_sizes is None:
         main_hw = (inputs.shape[-2], inputs.shape[-1])
-        return SubnetBatch(inputs, _copy_samples(data_samples), main_hw, images)
+        return SubnetBatch(inputs, copy_samples_of(data_samples), main_hw, images)
     task = task_of(data_samples[0])
     from_hws = task.image_sizes(inputs, data_samples)
     main_hw = stack_size(from_hws)
@@ -167,7 +167,7 @@ def subnet_batch(
     )
 
 
-def _copy_samples(data_samples: Sequence[BaseDataElement]) -> Sequence[BaseDataElement]:
+def copy_samples_of(data_samples: Sequence[BaseDataElement]) -> Sequence[BaseDataElement]:
     """Copies data samples, perhaps of a library that nothing is known about."""
     known = isinstance(data_samples, Sequence) and data_samples
     task = find_task(data_samples[0]) if known else None

@@ -140,7 +140,7 @@ def explain_failure(subnet_pass: object) -> Iterator[None]:
             raise
         raise torch.OutOfMemoryError(
             f'out of memory in {where}: {error}\nA subnet pass frees its memory before the next '
-            'one and the main network run, so fewer subnets do not help; a smaller batch, '
+            'one runs, so fewer subnets do not help; a smaller batch, '
             'batch_fraction, smaller inputs or activation checkpointing do'
         ) from error
 

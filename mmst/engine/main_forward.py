@@ -11,6 +11,8 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from .batch import copy_samples_of
+from .main_backward import MainBackward
 from .supervision import check_logits
 
 __all__ = ['MainCall', 'MainForward']
@@ -43,13 +45,17 @@ class MainForward:
 
     Args:
         model: The model, without distributed wrapper.
-        teacher: Module whose output the callback wants. With one the callback comes after the
-            forward, without before it.
+        teacher: Module whose output the callback wants.
+        backward: Runs the backward of the losses before the callback. With it or a teacher the
+            callback comes after the forward, without both before it.
     """
 
-    def __init__(self, model: BaseModel, teacher: nn.Module | None) -> None:
+    def __init__(
+        self, model: BaseModel, teacher: nn.Module | None, backward: MainBackward | None = None
+    ) -> None:
         self._model = model
         self._teacher = teacher
+        self._backward = backward
         self._arguments = _Arguments.of(model)
         self._handles: list[Any] = []
         self._other_calls: list[str] = []
@@ -59,29 +65,43 @@ class MainForward:
         """Lets the next such forward call back, once."""
         self.disarm()
         outputs: list[Any] = []
+        samples: list[Sequence[Any]] = []
 
-        def before(model: nn.Module, args: tuple, kwargs: dict) -> None:
+        def call_first(model: nn.Module, args: tuple, kwargs: dict) -> None:
             if call := self._training_call(args, kwargs):
                 self.disarm()
                 callback(call)
 
-        def after(model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
+        def copy_samples(model: nn.Module, args: tuple, kwargs: dict) -> None:
             if call := self._training_call(args, kwargs):
-                self.disarm()
-                if losses is not None:  # None: the forward has failed
-                    callback(replace(call, logits=check_logits(outputs).detach()))
+                samples.append(copy_samples_of(call.data_samples))
 
-        if self._teacher is None:
-            handles = [self._model.register_forward_pre_hook(before, with_kwargs=True)]
+        def call_last(model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> Any:
+            call = self._training_call(args, kwargs)
+            if call is None or not samples:
+                return None
+            self.disarm()
+            if losses is None:  # the forward has failed
+                return None
+            logits = check_logits(outputs).detach() if self._teacher is not None else None
+            if self._backward is not None:
+                losses = self._backward.run(losses)
+            callback(replace(call, data_samples=samples[-1], logits=logits))
+            return losses
+
+        if self._teacher is None and self._backward is None:
+            self._handles = [self._model.register_forward_pre_hook(call_first, with_kwargs=True)]
         else:
+            self._handles = [
+                # Some heads change the data samples that they are given.
+                self._model.register_forward_pre_hook(copy_samples, with_kwargs=True),
+                self._model.register_forward_hook(call_last, with_kwargs=True, always_call=True),
+            ]
+        if self._teacher is not None:
             record = self._teacher.register_forward_hook(
                 lambda _module, _args, output: outputs.append(output)
             )
-            handles = [
-                record,
-                self._model.register_forward_hook(after, with_kwargs=True, always_call=True),
-            ]
-        self._handles = handles
+            self._handles.append(record)
         self._is_armed = True
 
     def disarm(self) -> None:
@@ -91,6 +111,8 @@ class MainForward:
         self._handles = []
         self._other_calls = []
         self._is_armed = False
+        if self._backward is not None:
+            self._backward.forget()
 
     def check_called(self, step: int) -> None:
         """Raises unless the forward has called back since it was armed.

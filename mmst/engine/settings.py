@@ -40,7 +40,7 @@ def _integer(least: int) -> dict[str, Check]:
     return _rule(check)
 
 
-def _one_of(*choices: str) -> dict[str, Check]:
+def _one_of(*choices: str | None) -> dict[str, Check]:
     def check(name: str, value: Any) -> None:
         if value not in choices:
             raise ValueError(f'{name} must be one of {choices}, got {value!r}')
@@ -78,6 +78,7 @@ class StimulativeSettings:
     weight_schedule: str = field(
         default='constant', metadata=_rule(lambda name, value: weight_factor(value, 0.0))
     )
+    order: str | None = field(default=None, metadata=_one_of('main_first', 'subnets_first', None))
     norm: str = field(default='isolated', metadata=_one_of('isolated', 'shared'))
     on_nonfinite: str = field(default='stop', metadata=_one_of('stop', 'skip'))
     seed: int | None = None

@@ -15,6 +15,7 @@ from mmst.core import DepthSpace, Draw
 from .batch import check_batch
 from .failures import LossCheck
 from .labels import SUBNETS, labelled
+from .main_backward import MainBackward, default_order
 from .main_forward import MainCall, MainForward
 from .model_parts import find_stimulated_backbone, unwrapped
 from .pass_scalars import PREFIX, PassScalars, published_counts
@@ -37,10 +38,9 @@ class StimulativeHook(StimulativeSettings, Hook):
 
     .. math:: L = L_{main} + weight \cdot \sum_{k=1}^{K} L_{sub,k}
 
-    (ST++ eq. 1 with K subnets). The subnets run inside the model's forward, before the main
-    network, or after it if they learn from its logits, each with its own backward, so that at most
-    one graph of a subnet is alive and everything else (gradient synchronisation, accumulation,
-    clipping, loss scaling) is the ordinary training step.
+    (ST++ eq. 1 with K subnets). The subnets run inside the model's forward, each with its own
+    backward, so that at most one graph of a subnet is alive and everything else (gradient
+    synchronisation, accumulation, clipping, loss scaling) is the ordinary training step.
 
     Put it into a config as ``default_hooks=dict(stimulative=dict(type='mmst.StimulativeHook',
     ...))``: ``custom_hooks`` of a config replaces that of its base.
@@ -59,6 +59,11 @@ class StimulativeHook(StimulativeSettings, Hook):
             image.
         weight_schedule: ``'constant'``, ``'rising'`` or ``'falling'``: factor of ``weight`` from
             ``begin`` to the end of training, see :func:`mmst.core.weight_factor`.
+        order: ``'main_first'`` runs the main network's backward at once, so that its graph does not
+            wait in memory for the subnets'. With several ranks, gradients are then averaged at the
+            end, and not while that backward runs. ``'subnets_first'`` leaves it to the training
+            step. Defaults to the former where subnets learn from the main network's logits, unless
+            the model has a ``train_step`` of its own, and else to the latter.
         norm: ``'isolated'`` keeps subnets out of the running statistics of norm layers,
             ``'shared'`` lets them in.
         on_nonfinite: What happens when a subnet's loss is not finite: ``'stop'`` raises an error
@@ -104,7 +109,12 @@ class StimulativeHook(StimulativeSettings, Hook):
             self._counts = self._no_counts()
             self._counts.update(published_counts(runner.message_hub))
         self._cost = count_depth_cost(backbone, runner.logger)
-        self._forward = MainForward(self._model, self._supervision.teacher(self._model))
+        teacher = self._supervision.teacher(self._model)
+        order = self.order or default_order(runner.model, has_teacher=teacher is not None)
+        self._main_backward = None
+        if order == 'main_first':
+            self._main_backward = MainBackward(self._model, runner.optim_wrapper)
+        self._forward = MainForward(self._model, teacher, self._main_backward)
         self._batch_is_checked = self.input_rule is None or self.weight == 0
         self._losses = LossCheck(runner.optim_wrapper, self.on_nonfinite == 'skip')
         self._watch_steps(runner)
@@ -147,6 +157,8 @@ class StimulativeHook(StimulativeSettings, Hook):
             FloatingPointError: A loss of a subnet was not finite, and the optimiser took no step.
         """
         self._forward.check_called(runner.iter)
+        if self._main_backward is not None:
+            self._main_backward.check_received(runner.iter)
         self._losses.read()
         for name, value in (self._scalars.read() if self._scalars else {}).items():
             runner.message_hub.update_scalar(PREFIX + name, value)

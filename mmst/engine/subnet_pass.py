@@ -19,6 +19,7 @@ from .batch import SubnetBatch, draw_subnet_batch
 from .failures import LossCheck, explain_failure
 from .inputs import RandomSmallerInput
 from .labels import BACKWARD, BATCH, FORWARD, labelled
+from .main_backward import scaled
 from .main_forward import MainCall
 from .random_state import private_random_state
 from .state_check import checked_pass
@@ -144,13 +145,6 @@ class SubnetTrainer:
                 return
             # Inside active_subnet: activation checkpointing runs the forward again.
             with labelled(BACKWARD), torch.autocast(device.type, enabled=False):
-                _scale(weight * loss, self.optim_wrapper).backward()
+                scaled(weight * loss, self.optim_wrapper).backward()
                 subnet_pass.values = {name: value.detach() for name, value in values.items()}
                 del loss, values  # with them goes the graph
-
-
-def _scale(loss: Tensor, optim_wrapper: OptimWrapper) -> Tensor:
-    """Scales a loss as ``optim_wrapper.update_params`` scales the main loss, counting nothing."""
-    loss = optim_wrapper.scale_loss(loss)
-    scaler = getattr(optim_wrapper, 'loss_scaler', None)
-    return loss if scaler is None else scaler.scale(loss)

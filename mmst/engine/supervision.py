@@ -22,7 +22,7 @@ class GroundTruthSupervision:
     """The task's own loss on the ground truth that belongs to the subnet's input.
 
     This is ST*, the fine-tuning of every downstream task (ST++ section 4.2.2). Subnets run before
-    the main network, so that none of its graph is in memory yet.
+    the main network unless the hook's ``order`` says otherwise: none of its graph is in memory yet.
     """
 
     def teacher(self, model: BaseModel) -> nn.Module | None:
@@ -60,8 +60,8 @@ class LogitSupervision:
     """The main network's logits of the same iteration, and optionally the ground truth.
 
     This is the supervision of ImageNet pre-training (ST++ section 3.2.3). Subnets run after the
-    main network, whose logits are taken, detached, from the forward that it makes anyway; its graph
-    stays in memory meanwhile.
+    main network, whose logits are taken, detached, from the forward that it makes anyway. Its graph
+    is free by then, unless the hook's ``order`` is ``'subnets_first'``.
 
     Args:
         loss: Config of a loss of (student, teacher) logits, each of shape (N, number of classes),

@@ -86,6 +86,18 @@ def test_other_data_is_used_when_given(generated, tmp_path):
     assert generated == []
 
 
+@pytest.mark.parametrize('accelerator', [False, True])
+def test_mixed_precision_stays_only_where_it_can_run(monkeypatch, tmp_path, accelerator):
+    monkeypatch.setattr('mmst.config.mini.has_accelerator', lambda: accelerator)
+    cfg = config()
+    amp = {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic', 'dtype': 'float16'}
+    cfg.optim_wrapper.update(amp, clip_grad={'max_norm': 1})
+    wrapper = apply_mini(cfg, str(tmp_path)).optim_wrapper.to_dict()
+    optimizer = {'type': 'AdamW', 'lr': SETTINGS.lr['AdamW']}
+    plain = {'optimizer': optimizer, 'clip_grad': {'max_norm': 1}}
+    assert wrapper == {**plain, **(amp if accelerator else {'type': 'OptimWrapper'})}
+
+
 class CocoDataset:
     __module__ = 'mmdet.datasets.coco'
 

@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmst.config import MINI_SETTINGS, apply_mini, layout_of
+from mmst.config import apply_mini
+from mmst.config.mini import MINI_SETTINGS, layout_of
 
 UPSTREAM = {  # -> layout, number of classes of the dataset
     'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py': ('cityscapes', 19),

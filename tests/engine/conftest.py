@@ -79,3 +79,15 @@ def hook(request):
     if request.param == 'ground truth':
         return {}
     return {'supervision': {'type': 'mmst.LogitSupervision', 'loss': {'type': 'mmst.KLMinusLoss'}}}
+
+
+@pytest.fixture(params=['main_first', 'subnets_first'])
+def order(request):
+    """Whose backward comes first."""
+    return request.param
+
+
+@pytest.fixture
+def ordered_hook(hook, order):
+    """The same settings with either order."""
+    return {**hook, 'order': order}

@@ -48,9 +48,9 @@ def by_hand(model, loss, truth_weight):
     ],
 )
 def test_gradient_is_that_of_the_formula(
-    make_classifier_runner, hook_config, supervision, loss, truth_weight
+    make_classifier_runner, hook_config, order, supervision, loss, truth_weight
 ):
-    hook = hook_config(supervision=supervision)
+    hook = hook_config(supervision=supervision, order=order)
     runner = make_classifier_runner(hook, max_iters=1)
     reference = make_classifier_runner(None, max_iters=1)
     reference.model.dataset = runner.train_dataloader.dataset
@@ -89,8 +89,8 @@ def test_gradient_is_that_of_the_loop_without_mmengine(make_classifier_runner, h
         torch.testing.assert_close(result[name], expected, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_main_network_is_trained_as_without(make_classifier_runner, hook_config):
-    hook = hook_config(supervision=MINUS, num_subnets=3)
+def test_main_network_is_trained_as_without(make_classifier_runner, hook_config, order):
+    hook = hook_config(supervision=MINUS, num_subnets=3, order=order)
     stimulated = make_classifier_runner(hook, max_iters=3, lr=0.0)
     plain = make_classifier_runner(None, max_iters=3, lr=0.0)
     for runner in (stimulated, plain):

@@ -62,12 +62,18 @@ def test_subnets_run_in_the_main_networks_precision(make_classifier_runner, hook
 
 
 @pytest.mark.usefixtures('same_draws')
-def test_gradient_under_autocast_is_main_plus_subnets(make_classifier_runner, hook_config, hook):
+def test_gradient_under_autocast_is_main_plus_subnets(
+    make_classifier_runner, hook_config, ordered_hook
+):
     """Weights cast for a subnet are cached by autocast and used by the main network again."""
-    both = gradients(make_classifier_runner(hook_config(**hook), max_iters=1, optim_wrapper=amp()))
+    both = gradients(
+        make_classifier_runner(hook_config(**ordered_hook), max_iters=1, optim_wrapper=amp())
+    )
     main = gradients(make_classifier_runner(None, max_iters=1, optim_wrapper=amp()))
     twice = gradients(
-        make_classifier_runner(hook_config(weight=2.0, **hook), max_iters=1, optim_wrapper=amp())
+        make_classifier_runner(
+            hook_config(weight=2.0, **ordered_hook), max_iters=1, optim_wrapper=amp()
+        )
     )
     assert len(both) > 40
     for name, gradient in both.items():
@@ -77,8 +83,8 @@ def test_gradient_under_autocast_is_main_plus_subnets(make_classifier_runner, ho
 
 
 @pytest.mark.usefixtures('same_draws')
-def test_scale_does_not_change_the_step(make_classifier_runner, hook_config):
-    hook = hook_config(num_subnets=2)
+def test_scale_does_not_change_the_step(make_classifier_runner, hook_config, ordered_hook):
+    hook = hook_config(num_subnets=2, **ordered_hook)
     clip = {'max_norm': 0.5}
     steps = [
         gradients(
@@ -117,10 +123,17 @@ def overflow_at(monkeypatch):
     ],
 )
 def test_overflow_in_a_subnet_skips_the_step_or_the_pass(
-    make_classifier_runner, hook_config, overflow_at, on_nonfinite, stays, expected_scales, message
+    make_classifier_runner,
+    hook_config,
+    overflow_at,
+    order,
+    on_nonfinite,
+    stays,
+    expected_scales,
+    message,
 ):
     overflow_at([2])
-    hook = hook_config(num_subnets=2, on_nonfinite=on_nonfinite)
+    hook = hook_config(num_subnets=2, on_nonfinite=on_nonfinite, order=order)
     runner = make_classifier_runner(hook, max_iters=3, optim_wrapper=amp(), log_level='WARNING')
     weights, scales = [runner.model.head.weight.detach().clone()], []
 

@@ -47,8 +47,10 @@ FIXED_NORM = {'norm_eval': True}
 
 
 @pytest.mark.usefixtures('same_draws')
-def test_accumulating_two_batches_is_one_doubled_batch(make_classifier_runner, hook_config, hook):
-    hook = hook_config(num_subnets=2, **hook)
+def test_accumulating_two_batches_is_one_doubled_batch(
+    make_classifier_runner, hook_config, ordered_hook
+):
+    hook = hook_config(num_subnets=2, **ordered_hook)
     halves = make_classifier_runner(
         hook, max_iters=2, backbone=FIXED_NORM, optim_wrapper=sgd(accumulative_counts=2)
     )
@@ -67,8 +69,8 @@ def test_accumulating_two_batches_is_one_doubled_batch(make_classifier_runner, h
     assert not torch.allclose(plain['head.weight'], expected['head.weight'], rtol=0.1)
 
 
-def test_clipping_acts_on_the_sum(make_classifier_runner, hook_config):
-    hook = hook_config(num_subnets=2)
+def test_clipping_acts_on_the_sum(make_classifier_runner, hook_config, ordered_hook):
+    hook = hook_config(num_subnets=2, **ordered_hook)
     whole = gradients(make_classifier_runner(hook, max_iters=1, optim_wrapper=sgd()))
     norm = math.sqrt(sum(float(g.square().sum()) for g in whole.values()))
     steps = Steps()
@@ -114,13 +116,12 @@ def test_averaged_weights_are_those_of_the_main_network(make_classifier_runner, 
 
 
 @pytest.mark.usefixtures('same_draws')
-def test_activation_checkpointing_changes_nothing(make_classifier_runner, hook_config):
+def test_activation_checkpointing_changes_nothing(
+    make_classifier_runner, hook_config, ordered_hook
+):
+    hook = hook_config(num_subnets=2, **ordered_hook)
     results = [
-        gradients(
-            make_classifier_runner(
-                hook_config(num_subnets=2), max_iters=1, backbone={'with_cp': with_cp}
-            )
-        )
+        gradients(make_classifier_runner(hook, max_iters=1, backbone={'with_cp': with_cp}))
         for with_cp in (False, True)
     ]
     assert len(results[0]) > 40
@@ -128,9 +129,9 @@ def test_activation_checkpointing_changes_nothing(make_classifier_runner, hook_c
         torch.testing.assert_close(results[1][name], gradient, msg=name)
 
 
-def test_checkpointing_of_whole_stages_changes_nothing(make_classifier_runner, hook_config):
+def test_checkpointing_of_whole_stages_changes_nothing(make_classifier_runner, hook_config, order):
     """mmengine's activation_checkpointing runs a stage again in the backward."""
-    hook = hook_config(num_subnets=2)
+    hook = hook_config(num_subnets=2, order=order)
     expected = gradients(make_classifier_runner(hook, max_iters=1))
     stages = [f'backbone.layer{stage}' for stage in (1, 2, 3, 4)]
     runner = make_classifier_runner(hook, max_iters=1, cfg={'activation_checkpointing': stages})
@@ -138,9 +139,9 @@ def test_checkpointing_of_whole_stages_changes_nothing(make_classifier_runner, h
         torch.testing.assert_close(gradient, expected[name], msg=name)
 
 
-def test_frozen_stages_stay_as_they_are(make_classifier_runner, hook_config):
+def test_frozen_stages_stay_as_they_are(make_classifier_runner, hook_config, order):
     frozen = {'frozen_stages': 2}
-    runner = make_classifier_runner(hook_config(), max_iters=2, backbone=frozen)
+    runner = make_classifier_runner(hook_config(order=order), max_iters=2, backbone=frozen)
     before = {name: value.clone() for name, value in runner.model.state_dict().items()}
     steps = moved(runner)
     names = ('backbone.conv1', 'backbone.bn1', 'backbone.layer1', 'backbone.layer2')

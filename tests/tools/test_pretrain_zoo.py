@@ -285,12 +285,13 @@ def test_exported_subnet_of_an_encoder_is_an_ordinary_transformer(run_tool, data
     size = {'arch': 'deit-small', 'img_size': 64, 'patch_size': 16, 'out_type': 'raw'}
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         vit, encoder = (
-            MODELS.build({'type': 'mmst.STBackbone', 'wraps': wraps, **size, **depths}).eval()
+            MODELS.build({'type': 'mmst.STBackbone', 'wraps': wraps, **size, **depths})
             for wraps, depths in (('VisionTransformer', {'depths': (8,)}), ('MAEViT', {}))
         )
     for network, state in ((vit, exported), (encoder, trained)):
         own = {k.removeprefix('backbone.'): v for k, v in state.items() if 'backbone.' in k}
         network.load_state_dict(own, strict=True)
+        network.eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad(), active_subnet(encoder, (8,)):
         assert torch.equal(vit(images)[0], encoder(images, mask=None)[0])
