@@ -89,31 +89,22 @@ def test_files_hold_each_network(tmp_path):
     assert [row['value'] for row in content['rows']] == [0.1, 0.3, 0.4, 0.8, 0.7]
 
 
-@pytest.fixture
-def panels(monkeypatch):
-    """The panels of each figure that is saved: axis label, points, and curves by name."""
-    from matplotlib.figure import Figure
-
-    seen = []
-
-    def savefig(figure, path, **options):
-        for axis in figure.axes:
-            points = [tuple(map(tuple, one.get_offsets().tolist())) for one in axis.collections]
-            curves = {
-                line.get_label(): list(map(list, line.get_data()))
-                for line in axis.get_lines()
-                if not line.get_label().startswith('_')
-            }
-            seen.append((axis.get_xlabel(), axis.get_ylabel(), points, curves))
-
-    monkeypatch.setattr(Figure, 'savefig', savefig)
-    return seen
+def panels(figure):
+    """Of each panel: axis labels, points, and curves by name."""
+    for axis in figure.axes:
+        points = [tuple(map(tuple, one.get_offsets().tolist())) for one in axis.collections]
+        curves = {
+            line.get_label(): list(map(list, line.get_data()))
+            for line in axis.get_lines()
+            if not line.get_label().startswith('_')
+        }
+        yield axis.get_xlabel(), axis.get_ylabel(), points, curves
 
 
-def test_the_metric_is_drawn_against_blocks_and_flops(panels):
+def test_the_metric_is_drawn_against_blocks_and_flops(tmp_path, saved_figures):
     alone = [Alone('small', candidate((2, 1), 0.7)), Alone('silent', candidate((1, 1), None))]
-    plot_loafing([network(), network('st', (0.7, 0.7, 0.8, 0.9))], alone, 'unused.png')
-    (blocks, metric, points, curves), (flops, _, right, _) = panels
+    plot_loafing([network(), network('st', (0.7, 0.7, 0.8, 0.9))], alone, tmp_path / 'a.png')
+    (blocks, metric, points, curves), (flops, _, right, _) = panels(saved_figures['a.png'])
     assert (blocks, metric, flops) == (
         'residual blocks',
         'acc',

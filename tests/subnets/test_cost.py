@@ -40,7 +40,7 @@ class NoTensorMode(Net):
 
 def make_runner(model):
     loader = SimpleNamespace(collate_fn=list, dataset=[torch.rand(3, 32, 32)])
-    return SimpleNamespace(model=model, test_dataloader=loader)
+    return SimpleNamespace(model=model, test_dataloader=loader, cfg={'test_dataloader': {}})
 
 
 def flops_of(forward):
