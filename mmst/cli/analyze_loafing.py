@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
 from mmst.analysis.loafing import Alone, Loafing, write_csv, write_json
 from mmst.analysis.loafing_plot import check_matplotlib, plot_loafing
 from mmst.checkpoints.write import file_sha256, write_whole
-from mmst.config.checkpoint import set_local_checkpoint
 from mmst.subnets.config import use_validation_data
 from mmst.subnets.cost import CostMeter
-from mmst.subnets.evaluation import check_recalibrate, prepare_subnet_test
+from mmst.subnets.evaluation import check_recalibrate
 from mmst.subnets.pareto import (
     Candidate,
     Results,
@@ -33,10 +29,17 @@ from mmst.subnets.search import evaluate_subnets, search_key
 
 from . import options
 from .command import run_command
-from .data_files import check_data_files
 from .errors import preparation
-from .launch import build_runner, set_launcher
-from .load import read, set_defaults
+from .launch import build_runner
+from .networks import (
+    Networks,
+    Source,
+    add_checkpoints,
+    check_different,
+    read_source,
+    set_out_dir,
+    split_label,
+)
 
 Depths = tuple[int, ...]
 
@@ -47,15 +50,7 @@ MOST_SUBNETS = 512
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     options.add_config(parser, 'config file of the networks; its space has the subnets')
-    parser.add_argument(
-        'checkpoints',
-        nargs='+',
-        metavar='[NAME=]CHECKPOINT',
-        help='checkpoint files of the whole network, each with a name for the figure',
-    )
-    parser.add_argument(
-        '--out-dir', help='folder of results; default: work_dirs/analyze_loafing/<config name>'
-    )
+    add_checkpoints(parser, 'analyze_loafing')
     what = parser.add_argument_group('what is evaluated')
     what.add_argument(
         '--alone',
@@ -81,23 +76,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_cfg_options(data)
 
 
-@dataclass(frozen=True)
-class Source:
-    """A trained network that is evaluated.
-
-    Args:
-        label: Name in the figure.
-        file: Its checkpoint.
-        cfg: Config to run; ``load_from`` is the checkpoint.
-        settings: Checksum of the config.
-    """
-
-    label: str
-    file: str
-    cfg: Config
-    settings: str
-
-
 @preparation()
 def prepare(args: argparse.Namespace) -> tuple[list[Source], list[Source]]:
     """Returns the networks whose subnets are evaluated, and those trained alone."""
@@ -105,43 +83,23 @@ def prepare(args: argparse.Namespace) -> tuple[list[Source], list[Source]]:
     check_matplotlib()
     if args.max_candidates is not None and args.max_candidates < 2:
         raise ValueError(f'--max-candidates must be at least 2, got {args.max_candidates}')
-    if args.out_dir is None:
-        args.out_dir = str(Path('work_dirs') / 'analyze_loafing' / Path(args.config).stem)
-    if Path(args.out_dir).exists() and not Path(args.out_dir).is_dir():
-        raise ValueError(f'--out-dir must be a folder, got the file {args.out_dir!r}')
+    set_out_dir(args, 'analyze_loafing')
     networks = [_source(args, args.config, text) for text in args.checkpoints]
     alone = []
     for text in args.alone:
-        label, location = _split_label(text)
+        label, location = split_label(text)
         config, _, checkpoint = location.rpartition(':')
         if not config:
             raise ValueError(f'--alone must be [NAME=]CONFIG:CHECKPOINT, got {text!r}')
         alone.append(_source(args, config, f'{label}={checkpoint}' if label else checkpoint))
-    labels = [source.label for source in (*networks, *alone)]
-    if len(set(labels)) < len(labels):
-        raise ValueError(f'checkpoints must have different names, got {labels}; give NAME=FILE')
+    check_different([*networks, *alone])
     return networks, alone
 
 
-def _split_label(text: str) -> tuple[str, str]:
-    """``'name=path'`` -> name, path; a path may have the sign itself."""
-    label, sign, location = text.partition('=')
-    return (label, location) if sign and '/' not in label else ('', text)
-
-
 def _source(args: argparse.Namespace, config: str, checkpoint: str) -> Source:
-    label, file = _split_label(checkpoint)
     stimulate = args.stimulate if config == args.config else None
     own = argparse.Namespace(**{**vars(args), 'config': config, 'stimulate': stimulate})
-    cfg = read(own)
-    settings = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()
-    prepare_subnet_test(use_validation_data(cfg))
-    set_defaults(cfg, own, str(Path(args.out_dir) / 'log'))
-    check_data_files(cfg, ('test_dataloader',))
-    cfg.log_level = 'WARNING'  # the progress bar is what is looked at
-    located = set_local_checkpoint(cfg, file)
-    name = label or f'{Path(located).parent.name}/{Path(located).stem}'
-    return Source(name, located, set_launcher(cfg, 'none'), settings)
+    return read_source(own, checkpoint, use_validation_data)
 
 
 class Evaluation:
@@ -167,18 +125,17 @@ class Evaluation:
             ValueError: The space is too large, or a network has no such metric, which is said
                 before its subnets take their time.
         """
-        cfg = copy.deepcopy(sources[0].cfg)
-        cfg.load_from = None  # one runner, and its data sets, are for all checkpoints
-        runner = build_runner(cfg)
+        loaded = Networks(sources)
+        runner = loaded.runner
         meter = CostMeter(runner)
         full, subnets = self._choose(meter)
         self._bar.task_num = (1 + len(subnets)) * len(sources) + others
         self._bar.start()
         found = []
         for source in sources:
-            runner.load_checkpoint(source.cfg.load_from)
+            loaded.load(source)
             whole = self._whole(source, runner, meter, full)
-            metric = choose_metric(cfg, list(whole.metrics), self._args.metric)
+            metric = choose_metric(runner.cfg, list(whole.metrics), self._args.metric)
             parts = self._evaluate(source, runner, meter, subnets, self._args.recalibrate)
             found.append(Loafing(source.label, metric, whole, parts))
         return found
@@ -223,8 +180,9 @@ class Evaluation:
         recalibrate: int | None,
     ) -> list[Candidate]:
         checksum = file_sha256(source.file)
+        settings = hashlib.sha256(source.text.encode()).hexdigest()
         # Latency is not measured: 0 repeats, which no search for the best subnet has.
-        key = search_key(meter, checksum, source.settings, recalibrate, repeats=0)
+        key = search_key(meter, checksum, settings, recalibrate, repeats=0)
         found = []
         for candidate, _ in evaluate_subnets(
             runner, wanted, Results(self._file, key), _counted(meter), recalibrate=recalibrate

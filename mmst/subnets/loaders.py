@@ -10,8 +10,11 @@ from typing import Any
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from torch import Tensor
 
-__all__ = ['TrainingBatches', 'build_loader', 'loss_forward']
+from mmst.engine.model_parts import unwrapped
+
+__all__ = ['TrainingBatches', 'build_loader', 'evaluation_batches', 'loss_forward']
 
 
 def build_loader(runner: Runner, settings: Mapping[str, Any], dataset: Any = None) -> Any:
@@ -28,6 +31,35 @@ def build_loader(runner: Runner, settings: Mapping[str, Any], dataset: Any = Non
         own.pop('num_batch_per_epoch', None)  # has been applied to it
     diff_rank_seed = (runner.cfg.get('randomness') or {}).get('diff_rank_seed', False)
     return runner.build_dataloader(own, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+
+
+def evaluation_batches(runner: Runner, count: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the first test images, as the ``forward`` of the model takes them.
+
+    Where a config has no test, as of pre-training without labels, they are training images.
+
+    Args:
+        runner: The runner.
+        count: How many images; the last batch may hold more. Defaults to all.
+
+    Raises:
+        ValueError: The data preprocessor returns no batch of images of shape (N, C, H, W).
+    """
+    settings = runner.cfg.get('test_dataloader') or runner.cfg.train_dataloader
+    preprocess, found = unwrapped(runner.model).data_preprocessor, 0
+    for batch in build_loader(runner, settings):
+        data = preprocess(batch, training=False)
+        inputs = data.get('inputs') if isinstance(data, Mapping) else None
+        if not (isinstance(inputs, Tensor) and inputs.ndim == 4):
+            raise ValueError(
+                'data_preprocessor must return inputs of shape (N, C, H, W), got '
+                f'{type(inputs).__name__} in {type(data).__name__}; give a config whose network '
+                'takes batches of images'
+            )
+        yield dict(data)
+        found += len(inputs)
+        if count is not None and found >= count:
+            return
 
 
 class TrainingBatches:
