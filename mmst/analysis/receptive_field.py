@@ -64,9 +64,9 @@ def contribution_scores(
 
     .. math:: P_{hw} = \sum_{n, c} \max(0, \partial \sum_k F_{n k i j} / \partial x_{n c h w})
 
-    with i = H' // 2, j = W' // 2, x the input and F the last feature map, of H' x W' positions (RepLKNet, arXiv 2203.06717,
-    appendix; after Luo et al., NeurIPS 2016). Where a side of the map is even, the position behind
-    its middle counts.
+    with x the input and F the last feature map, of H' x W' positions, at i = H' // 2, j = W' // 2:
+    where a side is even, the position behind the middle (RepLKNet, arXiv 2203.06717; after
+    Luo et al., NeurIPS 2016).
 
     Args:
         backbone: Returns feature maps, see :func:`last_feature_map`. It is in evaluation mode: an

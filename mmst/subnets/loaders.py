@@ -46,9 +46,10 @@ def evaluation_batches(runner: Runner, count: int | None = None) -> Iterator[dic
         ValueError: The data preprocessor returns no batch of images of shape (N, C, H, W).
     """
     settings = runner.cfg.get('test_dataloader') or runner.cfg.train_dataloader
-    preprocess, found = unwrapped(runner.model).data_preprocessor, 0
+    model: Any = unwrapped(runner.model)
+    found = 0
     for batch in build_loader(runner, settings):
-        data = preprocess(batch, training=False)
+        data = model.data_preprocessor(batch, training=False)
         inputs = data.get('inputs') if isinstance(data, Mapping) else None
         if not (isinstance(inputs, Tensor) and inputs.ndim == 4):
             raise ValueError(
