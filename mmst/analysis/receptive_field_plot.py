@@ -6,14 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+from torch.nn import functional
+
 from mmst.pyplot import import_pyplot
 
 from .receptive_field import THRESHOLDS, ReceptiveField, area_ratio, square_side
 
 __all__ = ['plot_receptive_fields']
 
-LEAST = 1e-4
-"""Contributions below this part of the largest look like none."""
+LEAST = 0.01
+"""Contributions below this part of the mean look like none."""
+
+CELLS = 64
+"""Most cells along a side of a map; larger ones are averaged over blocks of pixels."""
+
+CUT = 0.001
+"""Part of the pixels that may be brighter than the scale: single ones can be by far."""
 
 LINES = ('-', '--', '-.', ':')
 COLUMNS = 4
@@ -24,8 +33,8 @@ def plot_receptive_fields(
 ) -> None:
     """Draws a heat map for each network and input size, side by side.
 
-    Brightness is the contribution over the largest of the map, on a log scale. Squares around the
-    centre hold 20, 30, 50 and 99 % of the total.
+    Brightness is the contribution of a pixel over the mean of its map, on a log scale that all maps
+    share. Squares around the centre hold 20, 30, 50 and 99 % of the total.
 
     Args:
         fields: At least one.
@@ -45,27 +54,39 @@ def plot_receptive_fields(
         squeeze=False,
         layout='constrained',
     )
-    for axis, field in zip(axes.flat, fields, strict=False):
-        image = _plot_field(axis, field)
+    maps = [_relative(field) for field in fields]
+    most = max(2.0, *(one.flatten().quantile(1 - CUT).item() for one in maps))
+    for axis, field, relative in zip(axes.flat, fields, maps, strict=False):
+        image = _plot_field(axis, field, relative, most)
     for axis in axes.flat[len(fields) :]:
         axis.set_axis_off()
-    figure.colorbar(image, ax=axes, label='contribution / largest', shrink=0.8, extend='min')
+    figure.colorbar(image, ax=axes, label='contribution / mean', shrink=0.8, extend='both')
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=len(labels), facecolor='0.45')
-    for text in figure.legends[0].get_texts():
-        text.set_color('white')
+    figure.legend(handles, labels, loc='outside lower center', ncols=len(labels), frameon=False)
     if title:
         figure.suptitle(title, fontsize='medium')
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
-def _plot_field(axis: Any, field: ReceptiveField) -> Any:
+def _relative(field: ReceptiveField) -> Tensor:
+    """Contributions over their mean, in cells of a few pixels."""
+    block = -(-max(field.input_hw) // CELLS)
+    relative = (field.scores / field.scores.mean())[None]
+    return functional.avg_pool2d(relative, block, ceil_mode=True, count_include_pad=False)[0]
+
+
+def _plot_field(axis: Any, field: ReceptiveField, relative: Tensor, most: float) -> Any:
     from matplotlib.colors import LogNorm
 
-    relative = (field.scores / field.scores.max()).clamp(min=LEAST / 10).numpy()
     height, width = field.input_hw
-    image = axis.imshow(relative, cmap='gray', norm=LogNorm(LEAST, 1), extent=(0, width, height, 0))
+    image = axis.imshow(
+        relative.clamp(min=LEAST / 10).numpy(),
+        cmap='inferno',
+        norm=LogNorm(LEAST, most),
+        extent=(0, width, height, 0),
+        interpolation='nearest',
+    )
     for threshold, line in zip(reversed(THRESHOLDS), LINES, strict=True):
         _draw_square(axis, field, threshold, line)
     ratios = [f'{100 * area_ratio(field.scores, part):.3g}' for part in THRESHOLDS]
@@ -80,6 +101,8 @@ def _plot_field(axis: Any, field: ReceptiveField) -> Any:
 
 
 def _draw_square(axis: Any, field: ReceptiveField, threshold: float, line: str) -> None:
+    from matplotlib.patheffects import Normal, Stroke
+
     height, width = field.input_hw
     radius = square_side(field.scores, threshold) // 2
     top, bottom = max(0, height // 2 - radius), min(height, height // 2 + radius + 1)
@@ -88,8 +111,9 @@ def _draw_square(axis: Any, field: ReceptiveField, threshold: float, line: str) 
         [left, right, right, left, left],
         [top, top, bottom, bottom, top],
         line,
-        color='tab:orange',
-        linewidth=1.2,
+        color='black',
+        linewidth=1.1,
         label=f'{threshold:.0%} of the total',
         clip_on=False,
+        path_effects=[Stroke(linewidth=2.6, foreground='white'), Normal()],
     )

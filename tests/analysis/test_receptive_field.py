@@ -147,11 +147,14 @@ def test_each_field_is_a_heat_map_with_squares(tmp_path, saved_figures):
     plot_receptive_fields(FIELDS, tmp_path / 'a.png', 'title')
     whole, subnet, bar = saved_figures['a.png'].axes
     assert (whole.get_title(), subnet.get_title()) == ('ct', 'ct\n1,1')
-    assert whole.get_images()[0].get_array()[4].data.tolist() == pytest.approx(
-        [1e-5, 1e-5, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 1e-5, 1e-5]
+    (image,) = whole.get_images()
+    relative = [0.001, 0.001, 3, 6, 9, 6, 3, 0.001, 0.001]  # over the mean, which is 1
+    assert image.get_array()[4].data.tolist() == pytest.approx(relative)
+    assert (
+        image.get_clim() == subnet.get_images()[0].get_clim() == pytest.approx((0.01, 9), rel=0.1)
     )
     squares = {line.get_label(): line.get_xydata().tolist() for line in subnet.get_lines()}
     assert squares['99% of the total'] == [[3, 3], [6, 3], [6, 6], [3, 6], [3, 3]]
     assert whole.get_xlabel() == 'x (pixels)\nr at 20/30/50/99 %:\n11.1 / 11.1 / 11.1 / 30.9 %'
-    assert bar.get_ylabel() == 'contribution / largest'
+    assert bar.get_ylabel() == 'contribution / mean'
     assert cv2.imread(str(tmp_path / 'a.png')).std() > 1
