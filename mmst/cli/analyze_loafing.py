@@ -272,7 +272,7 @@ def run(args: argparse.Namespace) -> None:
     files = [Path(args.out_dir) / f'loafing.{suffix}' for suffix in ('png', 'csv', 'json')]
     picture, table, record = files
     title = Path(args.config).stem
-    write_whole(picture, lambda file: plot_loafing(networks, alone, file, title))
+    plot_loafing(networks, alone, picture, title)
     write_whole(table, lambda file: write_csv(networks, alone, file))
     write_whole(record, lambda file: write_json(networks, alone, file))
     report(networks, alone, files)

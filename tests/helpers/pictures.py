@@ -26,8 +26,7 @@ def color_of(line) -> str:
     return colors.to_hex(color if isinstance(color, str) else color[0])
 
 
-def legend_colors(axis) -> dict[str, str]:
+def legend_colors(legend) -> dict[str, str]:
     """Colours that a legend shows, by label."""
-    legend = axis.get_legend()
     texts = [text.get_text() for text in legend.get_texts()]
     return dict(zip(texts, map(color_of, legend.legend_handles), strict=True))
