@@ -35,6 +35,7 @@ from . import options
 from .command import run_command
 from .data_files import check_data_files
 from .errors import preparation
+from .key_values import split_label
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
 
@@ -112,7 +113,7 @@ def prepare(args: argparse.Namespace) -> tuple[list[Source], list[Source]]:
     networks = [_source(args, args.config, text) for text in args.checkpoints]
     alone = []
     for text in args.alone:
-        label, location = _split_label(text)
+        label, location = split_label(text)
         config, _, checkpoint = location.rpartition(':')
         if not config:
             raise ValueError(f'--alone must be [NAME=]CONFIG:CHECKPOINT, got {text!r}')
@@ -123,14 +124,8 @@ def prepare(args: argparse.Namespace) -> tuple[list[Source], list[Source]]:
     return networks, alone
 
 
-def _split_label(text: str) -> tuple[str, str]:
-    """``'name=path'`` -> name, path; a path may have the sign itself."""
-    label, sign, location = text.partition('=')
-    return (label, location) if sign and '/' not in label else ('', text)
-
-
 def _source(args: argparse.Namespace, config: str, checkpoint: str) -> Source:
-    label, file = _split_label(checkpoint)
+    label, file = split_label(checkpoint)
     stimulate = args.stimulate if config == args.config else None
     own = argparse.Namespace(**{**vars(args), 'config': config, 'stimulate': stimulate})
     cfg = read(own)
