@@ -123,14 +123,14 @@ def prepare(args: argparse.Namespace) -> tuple[list[LoggedRun], str | None]:
 def report(runs: Sequence[LoggedRun], metric: str | None, with_cost: bool) -> None:
     """Prints the end of each run."""
     width = max(16, *(len(run.label) + 2 for run in runs))
-    unit = 'plain iterations' if with_cost else ''
-    print(f'{"":<{width}}{"iterations":>12}{unit:>18}  {metric or ""}')
+    unit = f'{"plain iterations":>18}' if with_cost else ''
+    print(f'{"":<{width}}{"iterations":>12}{unit}  {metric or ""}')
     for run in runs:
         last = max(run.log.training)
-        spent = f'{spent_iterations(run)([last])[0]:.1f}' if with_cost else ''
+        spent = f'{spent_iterations(run)([last])[0]:>18.1f}' if with_cost else ''
         values = run.log.metric(metric) if metric else []
         value = f'{values[-1][1]:.4f}' if values else ''
-        print(f'{run.label:<{width}}{last:>12}{spent:>18}  {value}')
+        print(f'{run.label:<{width}}{last:>12}{spent}  {value}')
 
 
 def run(args: argparse.Namespace) -> None:
