@@ -56,20 +56,20 @@ def plot_runs(
         ValueError: The cost of a run is not known, see
             :func:`~mmst.analysis.runs.spent_iterations`.
     """
-    names = [*([] if metric is None else [metric]), *losses]
+    rows = [*([] if metric is None else [(metric, True)]), *((loss, False) for loss in losses)]
     axes = [_epoch_axis(runs) if kind == EPOCHS else _cost_axis(runs) for kind in against]
     width = PAGE_WIDTH if len(axes) > 1 else 0.66 * PAGE_WIDTH
     with figure_style('curves of runs are') as plt:
         figure, panels = plt.subplots(
-            len(names), len(axes), figsize=(width, 2.4 * len(names)), squeeze=False, sharey='row'
+            len(rows), len(axes), figsize=(width, 2.4 * len(rows)), squeeze=False, sharey='row'
         )
-        for name, row in zip(names, panels, strict=True):
+        for (name, is_metric), row in zip(rows, panels, strict=True):
             for axis, panel in zip(axes, row, strict=True):
                 for index, run in enumerate(runs):
-                    found = run.metric_curves(name) if name == metric else run.loss_curves(name)
-                    _plot_run(panel, found, index, run.label, axis, is_metric=name == metric)
+                    curves = run.metric_curves(name) if is_metric else run.loss_curves(name)
+                    _plot_run(panel, curves, index, run.label, axis, is_metric=is_metric)
                 panel.set_xlabel(axis.label)
-            row[0].set_ylabel(name if name == metric else f'training {name}')
+            row[0].set_ylabel(name if is_metric else f'training {name}')
         legend = dict(_legend(panels[:, 0]))
         add_legend(figure, list(legend.values()), list(legend))
         save_figure(figure, path)

@@ -148,6 +148,11 @@ def test_iterations_stand_in_for_epochs_of_a_run_without_them(plot):
     assert [row['epoch'] for row in rows if row['run'] == 'st'] == ['', '']
 
 
+def test_a_metric_and_a_loss_may_have_one_name(plot):
+    axes, _ = plot('--metric', 'loss', runs=([*PLAIN, {'loss': 9.0, 'step': 2}],))
+    assert [drawn(axis)['ct'][-1] for axis in axes] == [(2, 9), (8, 9), (2, 0.5), (8, 0.5)]
+
+
 @pytest.mark.parametrize(
     ('options', 'runs', 'message'),
     [
