@@ -173,7 +173,7 @@ class SubnetEvalHook(Hook):
         return self.recalibrate
 
     def _is_due(self, runner: Runner) -> bool:
-        """Whether subnets are evaluated now, which does not depend on where a run was resumed."""
+        """Tells whether subnets are evaluated now, wherever the run was resumed."""
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         now, end = (
