@@ -102,8 +102,8 @@ class SubnetEvalHook(Hook):
     def before_val_epoch(self, runner: Runner) -> None:
         """Evaluates the subnets.
 
-        This comes before the whole network's own evaluation, which so leaves all that evaluations
-        leave behind: files of predictions, the mode of the model.
+        This comes before the whole network's own evaluation. Its files of predictions and the mode
+        of the model are then those that remain, as without this hook.
         """
         self._found = {}
         if not self._plan or not self._is_due(runner):
