@@ -25,8 +25,9 @@ def plot_loafing(
 ) -> None:
     """Draws the metric of all subnets against their number of blocks and their FLOPs.
 
-    A point is a subnet, a large one the whole network, whose metric a thin line goes on with: what
-    is below it is the gap. Lines are means over the subnets of equally many blocks.
+    Small points are subnets, and a large point is the whole network. A thin line continues at its
+    height, so that the distance to it is the gap. Thick lines are means over the subnets with the
+    same number of blocks.
 
     Args:
         networks: At least one, all by the same metric.

@@ -159,8 +159,8 @@ class Evaluation:
             others: How many more networks the progress will count.
 
         Raises:
-            ValueError: The space is too large, or a network has no such metric, which is said
-                before its subnets take their time.
+            ValueError: The space is too large, or a network has no such metric. The error comes
+                before its subnets are evaluated.
         """
         cfg = copy.deepcopy(sources[0].cfg)
         cfg.load_from = None  # one runner, and its data sets, are for all checkpoints

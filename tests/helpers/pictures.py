@@ -4,7 +4,7 @@ from matplotlib import colors
 
 
 def labelled(axis) -> dict:
-    """What an axis draws, by its label in the legend, in order."""
+    """Artists of an axis by their label in the legend, in order."""
     handles, labels = axis.get_legend_handles_labels()
     return dict(zip(labels, handles, strict=True))
 
