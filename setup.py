@@ -35,7 +35,7 @@ setup(
     license_files=['LICENSE'],
     python_requires='>=3.10',
     packages=find_packages(include=['mmst', 'mmst.*']),
-    package_data={'mmst': ['py.typed']},
+    package_data={'mmst': ['py.typed', 'mmst.mplstyle']},
     install_requires=list(requirements('runtime')),
     extras_require={
         name: sorted(set(requirements(name)))

@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import re
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,8 @@ def saved_figures(monkeypatch):
 
     def savefig(figure, path, **options):
         save(figure, path, **options)
-        figures[Path(path).name] = figure
+        name = re.sub(r'^\.(.+)\.\d+\.partial(\.\w+)$', r'\1\2', Path(path).name)
+        figures[name] = figure
 
     monkeypatch.setattr(figure_type, 'savefig', savefig)
     return figures

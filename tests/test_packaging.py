@@ -62,6 +62,15 @@ def test_every_folder_of_mmst_is_a_package():
     assert [folder for folder in folders if not (folder / '__init__.py').exists()] == []
 
 
+def test_every_file_of_mmst_that_is_no_module_is_package_data():
+    others = [path for path in (ROOT / 'mmst').rglob('*.*') if path.suffix not in ('.py', '.pyc')]
+    names = {path.relative_to(ROOT / 'mmst').as_posix() for path in others}
+    (data,) = re.findall(r"package_data=\{'mmst': \[(.*)\]\}", (ROOT / 'setup.py').read_text())
+    assert names == set(re.findall(r"'([^']+)'", data))
+    manifest = (ROOT / 'MANIFEST.in').read_text()
+    assert [name for name in names if f'mmst/{name}' not in manifest] == []
+
+
 @pytest.mark.parametrize(('name', 'library'), TASK_LIBRARIES.items())
 def test_an_extra_brings_its_task_library_and_no_other(metadata, name, library):
     brought = extra(metadata[0], name)

@@ -7,6 +7,7 @@ The work is four steps. A finished step leaves a stamp, a hash of the files it w
 of the steps before it; a step whose stamp fits is skipped, so a second run does nothing.
 """
 
+import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -318,6 +319,7 @@ def alone():
 
 def main():
     """Do the remaining steps."""
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help, and no other argument
     todo = remaining()
     if not todo:
         return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmst.pyplot import import_pyplot
+from mmst.pyplot import PAGE_WIDTH, curve_style, figure_style, save_figure
 
 from .run_log import SUBNET_PREFIX, Curve, RunLog
 
@@ -23,31 +23,29 @@ def plot_losses(log: RunLog, path: str | Path) -> None:
     Raises:
         ValueError: The run has logged no loss.
     """
-    plt = import_pyplot('loss curves are')
     losses = log.losses()
     names = list(dict.fromkeys(name.removeprefix(SUBNET_PREFIX) for name in losses))
     if not names:
         raise ValueError('a log must hold at least one loss of a training, got none')
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4.2 * columns, 3 * rows), squeeze=False, layout='constrained'
-    )
-    for axis, name in zip(axes.flat, names, strict=False):
-        _plot_panel(axis, name, losses)
-    for axis in axes.flat[len(names) :]:
-        axis.set_axis_off()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    size = (PAGE_WIDTH * columns / 3, 2 * rows)
+    with figure_style('loss curves are') as plt:
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+        for axis, name in zip(axes.flat, names, strict=False):
+            _plot_panel(axis, name, losses)
+        for axis in axes.flat[len(names) :]:
+            axis.set_axis_off()
+        save_figure(figure, path)
 
 
 def _plot_panel(axis: Any, name: str, losses: Mapping[str, Curve]) -> None:
-    for label, prefix, color in (('main', '', 'C0'), ('subnets', SUBNET_PREFIX, 'C1')):
+    for index, (label, prefix) in enumerate((('main', ''), ('subnets', SUBNET_PREFIX))):
         curve = losses.get(prefix + name)
         if curve:
-            axis.plot(*zip(*curve, strict=True), color=color, label=label)
+            style = {**curve_style(index), 'marker': ''}
+            axis.plot(*zip(*curve, strict=True), label=label, **style)
     axis.set_title(name)
     axis.set_xlabel('iteration')
     axis.set_ylim(bottom=0)
-    axis.grid(alpha=0.3)
     axis.legend()

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmst.pyplot import import_pyplot
+from mmst.pyplot import (
+    PAGE_WIDTH,
+    add_legend,
+    curve_style,
+    figure_style,
+    import_pyplot,
+    save_figure,
+)
 
 from .loafing import Alone, Loafing
 
 __all__ = ['check_matplotlib', 'plot_loafing']
-
-# Told apart in grey too: by brightness, marker and line.
-COLORS = ('#08306b', '#e6760a', '#41ab5d', '#9e9ac8', '#67000d', '#c7a000')
-MARKERS = ('o', 's', '^', 'D', 'v', 'P')
-LINES = ('-', '--', '-.', ':')
-ROW_CHARACTERS = 110
-"""Width of the figure in characters of the legend, of which a line and a gap take six."""
 
 
 def plot_loafing(
@@ -25,8 +25,9 @@ def plot_loafing(
 ) -> None:
     """Draws the metric of all subnets against their number of blocks and their FLOPs.
 
-    A point is a subnet, a large one the whole network, whose metric a thin line goes on with: what
-    is below it is the gap. Lines are means over the subnets of equally many blocks.
+    Small points are subnets, and a large point is the whole network. A thin line continues at its
+    height, so that the distance to it is the gap. Thick lines are means over the subnets with the
+    same number of blocks.
 
     Args:
         networks: At least one, all by the same metric.
@@ -37,36 +38,30 @@ def plot_loafing(
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = import_pyplot('loafing is')
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout='constrained')
-    unit, factor = _flops_unit(max(network.whole.flops for network in networks))
-    for index, network in enumerate(networks):
-        _plot_network(axes, network, index, factor)
-    _plot_alone(axes, alone, networks[0].metric.name, factor)
-    axes[0].set_xlabel('residual blocks')
-    axes[1].set_xlabel(f'FLOPs of a forward pass ({unit})')
-    axes[0].set_ylabel(networks[0].metric.name)
-    for axis in axes:
-        axis.grid(alpha=0.3)
-        axis.locator_params('x', nbins=7, integer=axis is axes[0])
-    handles, labels = axes[0].get_legend_handles_labels()
-    columns = max(1, min(3, ROW_CHARACTERS // (max(map(len, labels)) + 6)))
-    figure.set_figheight(4.2 + 0.22 * -(-len(labels) // columns))
-    figure.legend(handles, labels, loc='outside lower center', ncols=columns, frameon=False)
-    if title:
-        figure.suptitle(title, fontsize='medium')
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    with figure_style('loafing is') as plt:
+        figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.4), sharey=True)
+        unit, factor = _flops_unit(max(network.whole.flops for network in networks))
+        for index, network in enumerate(networks):
+            _plot_network(axes, network, index, factor)
+        _plot_alone(axes, alone, networks[0].metric.name, factor)
+        axes[0].set_xlabel('residual blocks')
+        axes[1].set_xlabel(f'FLOPs of a forward pass ({unit})')
+        axes[0].set_ylabel(networks[0].metric.name)
+        for axis in axes:
+            axis.locator_params('x', nbins=7, integer=axis is axes[0])
+        add_legend(figure, *axes[0].get_legend_handles_labels())
+        if title:
+            figure.suptitle(title)
+        save_figure(figure, path)
 
 
 def _plot_network(axes: Any, network: Loafing, index: int, factor: float) -> None:
-    color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
-    line = LINES[index % len(LINES)]
+    style = curve_style(index)
+    color, line = style['color'], style.pop('linestyle')
     whole = network.value(network.whole)
-    style = {'color': color, 'marker': marker}
     label = f'{network.label}: loafing {network.loafing:.3g}'
     means = network.by_blocks()
-    axes[0].plot(list(means), list(means.values()), line, markersize=4, label=label, **style)
+    axes[0].plot(list(means), list(means.values()), linestyle=line, label=label, **style)
     values = [network.value(one) for one in network.subnets]
     costs = (
         ([sum(one.depths) for one in network.subnets], sum(network.whole.depths)),
@@ -85,7 +80,8 @@ def _plot_alone(axes: Any, alone: Sequence[Alone], metric: str, factor: float) -
     if not found:
         return
     values = [one.metrics[metric] for one in found]
-    style = {'color': 'black', 'marker': '*', 'markersize': 11, 'linewidth': 0.8}
+    style = {'color': 'black', 'marker': '*', 'markersize': 9, 'linewidth': 0.8}
+    style['linestyle'] = '-'
     axes[0].plot([sum(one.depths) for one in found], values, label='trained alone', **style)
     axes[1].plot([one.flops * factor for one in found], values, **style)
 

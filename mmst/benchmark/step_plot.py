@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmst.pyplot import import_pyplot
+from mmst.pyplot import PAGE_WIDTH, curve_style, figure_style, save_figure
 
 from .step_summary import StepSummary
 
@@ -27,24 +27,22 @@ def plot_steps(summaries: Sequence[StepSummary], path: str | Path, title: str = 
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = import_pyplot('the picture of a benchmark is')
     arms = sorted(
         (summary for summary in summaries if summary.num_subnets is not None),
         key=lambda summary: summary.num_subnets or 0,
     )
-    figure, (time_axis, memory_axis) = plt.subplots(1, 2, figsize=(9, 3.8), layout='constrained')
-    _plot_time(time_axis, arms)
-    _plot_memory(memory_axis, arms)
-    for axis in (time_axis, memory_axis):
-        axis.set_xlabel('subnets per iteration, K')
-        axis.set_xticks([summary.num_subnets for summary in arms])
-        axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
-        axis.legend(loc='lower right')
-    if title:
-        figure.suptitle(title, fontsize='medium')
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    with figure_style('the picture of a benchmark is') as plt:
+        figure, (time_axis, memory_axis) = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.2))
+        _plot_time(time_axis, arms)
+        _plot_memory(memory_axis, arms)
+        for axis in (time_axis, memory_axis):
+            axis.set_xlabel('subnets per iteration, K')
+            axis.set_xticks([summary.num_subnets for summary in arms])
+            axis.set_ylim(bottom=0)
+            axis.legend(loc='lower right')
+        if title:
+            figure.suptitle(title)
+        save_figure(figure, path)
 
 
 def _plot_time(axis: Any, arms: Sequence[StepSummary]) -> None:
@@ -63,16 +61,17 @@ def _plot_time(axis: Any, arms: Sequence[StepSummary]) -> None:
         alpha=0.2,
         label=f'up to {TARGET} x floor',
     )
-    axis.plot(numbers, floors, color='C1', label='floor (counted FLOPs)')
-    axis.errorbar(
-        numbers, ratios, yerr=errors, fmt='o', color='C0', capsize=3, label='measured time, 95 %'
-    )
+    floor_style = {**curve_style(1), 'marker': ''}
+    axis.plot(numbers, floors, label='floor (counted FLOPs)', **floor_style)
+    axis.errorbar(numbers, ratios, yerr=errors, fmt='o', color='C0', label='measured time, 95 %')
     axis.set_ylabel('time : plain training')
 
 
 def _plot_memory(axis: Any, arms: Sequence[StepSummary]) -> None:
     numbers = [summary.num_subnets for summary in arms]
     axis.axhspan(1, TARGET, color='C1', alpha=0.2, label=f'up to {TARGET} x plain')
-    axis.plot(numbers, [summary.memory_ratio for summary in arms], 'o-', label='peak memory')
+    axis.plot(
+        numbers, [summary.memory_ratio for summary in arms], 'o-', color='C0', label='peak memory'
+    )
     axis.set_ylabel('peak memory : plain training')
     axis.set_ylim(top=1.2 * max(TARGET, *(summary.memory_ratio for summary in arms)))

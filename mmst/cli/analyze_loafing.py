@@ -30,6 +30,7 @@ from mmst.subnets.search import evaluate_subnets, search_key
 from . import options
 from .command import run_command
 from .errors import preparation
+from .key_values import split_label
 from .launch import build_runner
 from .networks import (
     Networks,
@@ -38,7 +39,6 @@ from .networks import (
     check_different,
     read_source,
     set_out_dir,
-    split_label,
 )
 
 Depths = tuple[int, ...]
@@ -122,8 +122,8 @@ class Evaluation:
             others: How many more networks the progress will count.
 
         Raises:
-            ValueError: The space is too large, or a network has no such metric, which is said
-                before its subnets take their time.
+            ValueError: The space is too large, or a network has no such metric. The error comes
+                before its subnets are evaluated.
         """
         loaded = Networks(sources)
         runner = loaded.runner
@@ -230,7 +230,7 @@ def run(args: argparse.Namespace) -> None:
     files = [Path(args.out_dir) / f'loafing.{suffix}' for suffix in ('png', 'csv', 'json')]
     picture, table, record = files
     title = Path(args.config).stem
-    write_whole(picture, lambda file: plot_loafing(networks, alone, file, title))
+    plot_loafing(networks, alone, picture, title)
     write_whole(table, lambda file: write_csv(networks, alone, file))
     write_whole(record, lambda file: write_json(networks, alone, file))
     report(networks, alone, files)

@@ -1,4 +1,4 @@
-"""Check that the data of a config are there, before a run is built."""
+"""Check that the data of a config are there, and can be read, before a run is built."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmst.config.traversal import datasets, leaf_datasets, transforms, type_name
+
+from .packages import check_packages
 
 __all__ = ['check_data_files']
 
@@ -28,7 +30,7 @@ class _NamedFile:
 
 
 def check_data_files(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Checks that annotation files and image folders of some dataloaders are there.
+    """Checks that annotation files, image folders and packages of some dataloaders are there.
 
     Datasets that have no ``data_root``, or whose files are not local, are left to upstream; so are
     image folders where no pipeline loads images (pose lifting works on keypoints alone).
@@ -39,7 +41,9 @@ def check_data_files(cfg: Config, loaders: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: An annotation file or an image folder is missing.
+        ImportError: A package is missing, see :func:`~mmst.cli.packages.check_packages`.
     """
+    check_packages(cfg, loaders)
     for loader in loaders:
         loads_images = any(
             'LoadImage' in str(type_name(transform))

@@ -83,9 +83,9 @@ def _origin(error: BaseException) -> BaseException:
 def _is_check(error: BaseException) -> bool:
     """Tells whether mmst raised an error on purpose, or what builds the parts of a config.
 
-    The last instruction of the traceback tells a ``raise`` from an accident. Neither the type does,
-    since a bug of mmst is a ValueError or RuntimeError as well, nor the line, on which a bug may be
-    in the text of the message; a type of mmst's own would be another one than callers catch.
+    The last instruction of the traceback tells a ``raise`` from an accident. The type cannot: a bug
+    of mmst may be a ValueError or RuntimeError as well. The line cannot either: a bug may be in the
+    text of the message. Callers catch the builtin types, so mmst has no type of its own for this.
     """
     entries = _entries(error)
     if isinstance(error, OSError):  # raised by the standard library for who calls it

@@ -124,7 +124,7 @@ def choose(args: argparse.Namespace, runner: Runner, meter: CostMeter, base: Con
     table, picture = (Path(args.out) / f'front.{suffix}' for suffix in ('csv', 'png'))
     write_whole(table, lambda file: pareto_plot.write_front_csv(measured, metric, best, file))
     title = Path(args.config).stem
-    write_whole(picture, lambda file: pareto_plot.plot_front(measured, metric, best, file, title))
+    pareto_plot.plot_front(measured, metric, best, picture, title)
     print(f'chosen          {",".join(map(str, best.depths))}\nfront           {table}, {picture}')
     return best.depths
 

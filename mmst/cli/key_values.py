@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import DictAction
 
-__all__ = ['ConfigChanges', 'KeyValues']
+__all__ = ['ConfigChanges', 'KeyValues', 'split_label']
 
 
 class ConfigChanges(DictAction):
@@ -88,3 +88,9 @@ class _WithoutCalls(ast.NodeTransformer):
             return node
         keys: list[ast.expr | None] = [ast.Constant(name) for name in names]
         return ast.Dict(keys, [keyword.value for keyword in node.keywords])
+
+
+def split_label(text: str) -> tuple[str, str]:
+    """``'name=path'`` -> name, path; a path may have the sign itself, then the name is empty."""
+    label, sign, location = text.partition('=')
+    return (label, location) if sign and '/' not in label else ('', text)

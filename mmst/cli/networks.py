@@ -18,6 +18,7 @@ from mmst.subnets.evaluation import prepare_subnet_test, recalibrated_subnet
 from mmst.subnets.loaders import TrainingBatches
 
 from .data_files import check_data_files
+from .key_values import split_label
 from .launch import build_runner, set_launcher
 from .load import read, set_defaults
 
@@ -28,7 +29,6 @@ __all__ = [
     'check_different',
     'read_source',
     'set_out_dir',
-    'split_label',
 ]
 
 Depths = tuple[int, ...]
@@ -74,12 +74,6 @@ class Source:
     file: str
     cfg: Config
     text: str
-
-
-def split_label(text: str) -> tuple[str, str]:
-    """``'name=path'`` -> name, path; a path may have the sign itself."""
-    label, sign, location = text.partition('=')
-    return (label, location) if sign and '/' not in label else ('', text)
 
 
 def read_source(

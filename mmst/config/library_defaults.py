@@ -7,17 +7,14 @@ of this.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 
 from mmengine.config import Config, ConfigDict
 
 from .library import library_of
-from .traversal import LOADERS, datasets, transforms, type_name
+from .traversal import LOADERS
 
 __all__ = ['apply_library_defaults']
-
-_PANOPTIC_TYPES = {'LoadPanopticAnnotations', 'CocoPanopticMetric'}
 
 
 def apply_library_defaults(
@@ -34,11 +31,10 @@ def apply_library_defaults(
         ``cfg``.
 
     Raises:
-        ImportError: The config's library is not installed, or what panoptic data need.
+        ImportError: The config's library is not installed.
         ValueError: ``default_scope`` names something that mmst does not know.
     """
     library = library_of(cfg)
-    _check_panopticapi(cfg)
     if library.scope == 'mmpretrain':
         _set_loader_defaults(cfg)
     if library.scope == 'mmpose' and cfg.get('preprocess_cfg'):
@@ -53,18 +49,6 @@ def apply_library_defaults(
         if not persistent_workers or not loader.get('num_workers', 0):
             loader.persistent_workers = False
     return cfg
-
-
-def _check_panopticapi(cfg: Config) -> None:
-    """Refuses panoptic data if panopticapi is missing, which mmdet does not require."""
-    nodes = [dataset.get('pipeline') for dataset in datasets(cfg)]
-    nodes += [cfg.get('val_evaluator'), cfg.get('test_evaluator')]
-    needing = sorted(_PANOPTIC_TYPES & {type_name(node) for node in transforms(nodes)})
-    if needing and importlib.util.find_spec('panopticapi') is None:
-        raise ImportError(
-            f'{" and ".join(needing)} of this config need panopticapi, which is not installed: '
-            'pip install panopticapi-lite'
-        )
 
 
 def _set_loader_defaults(cfg: Config) -> None:

@@ -30,7 +30,7 @@ _MASK_COUNTS = ('num_masking_patches', 'min_num_patches', 'max_num_patches')
 
 
 def fits_one_size(cfg: Config) -> bool:
-    """Whether a part of the model takes images of the size in the config only."""
+    """Tells whether a part of the model takes images of the size in the config only."""
     return any(type_name(node) in ONE_SIZE for node in transforms(cfg.get('model')))
 
 

@@ -109,7 +109,7 @@ def use_stand_ins(cfg: Config, scope: str, has_generator: Callable[[ConfigDict],
         for dataset in leaf_datasets(cfg, (loader,)):
             stand_in = None if has_generator(dataset) else _stand_in(dataset, scope)
             if stand_in is not None:
-                used[f'{type_name(dataset)}'] = stand_in
+                used[str(type_name(dataset))] = stand_in
                 _replace(cfg, dataset, stand_in, split, roots[0] if roots else None)
     for stand_in in used.values():
         if stand_in.metric is not None:
@@ -137,7 +137,7 @@ def _stand_in(dataset: ConfigDict, scope: str) -> _StandIn | None:
 
 
 def _is_near(name: str, cls: type) -> bool:
-    """Whether a class or a parent of it is of the library of a name; no other is imported."""
+    """Tells whether a class or a parent of it is of the library that a dotted name begins with."""
     return any(parent.__module__.split('.')[0] == name.split('.')[0] for parent in cls.__mro__)
 
 

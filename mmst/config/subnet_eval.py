@@ -49,5 +49,5 @@ def set_subnet_eval(cfg: Config, number: int) -> Config:
 
 
 def is_subnet_eval(hook: object) -> bool:
-    """Whether a node of a config is a ``SubnetEvalHook``."""
+    """Tells whether a node of a config is a ``SubnetEvalHook``."""
     return isinstance(hook, dict) and type_name(hook) == TYPE.rpartition('.')[2]

@@ -109,7 +109,7 @@ def depth_cost(backbone: nn.Module, input_hw: tuple[int, int] = (128, 128)) -> D
 
 
 def _required_arguments(backbone: nn.Module) -> dict[str, None]:
-    """None for what a forward needs besides images: encoders of masked images then mask nothing."""
+    """None for each argument that a forward needs besides images: a mask of None masks nothing."""
     others = list(inspect.signature(backbone.forward).parameters.values())[1:]
     named = (p for p in others if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
     return {p.name: None for p in named if p.default is p.empty}

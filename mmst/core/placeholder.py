@@ -10,7 +10,8 @@ __all__ = ['Removed', 'Skip']
 class Skip(nn.Module):
     """Replaces a skipped block: returns the states that the block would change.
 
-    It has the numbers of the block, which a backbone may read: VAN the width of its last one.
+    It copies the integer attributes of the block, because a backbone may read them: VAN reads the
+    width of the last block of a stage.
 
     Args:
         block: The block.

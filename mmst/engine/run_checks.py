@@ -128,7 +128,7 @@ def check_inputs(model_type: type, preprocessor: type) -> None:
 
 
 def learns_from_images(model_type: type) -> bool:
-    """Whether the targets of models of a class are the images themselves."""
+    """Tells whether the targets of models of a class are the images themselves."""
     return any(kind.__name__ in SELF_SUPERVISORS for kind in model_type.__mro__)
 
 

@@ -102,8 +102,8 @@ class SubnetEvalHook(Hook):
     def before_val_epoch(self, runner: Runner) -> None:
         """Evaluates the subnets.
 
-        This comes before the whole network's own evaluation, which so leaves all that evaluations
-        leave behind: files of predictions, the mode of the model.
+        This comes before the whole network's own evaluation. Its files of predictions and the mode
+        of the model are then those that remain, as without this hook.
         """
         self._found = {}
         if not self._plan or not self._is_due(runner):
@@ -173,7 +173,7 @@ class SubnetEvalHook(Hook):
         return self.recalibrate
 
     def _is_due(self, runner: Runner) -> bool:
-        """Whether subnets are evaluated now, which does not depend on where a run was resumed."""
+        """Tells whether subnets are evaluated now, wherever the run was resumed."""
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         now, end = (

@@ -93,11 +93,11 @@ class TrainingBatches:
 
 
 def loss_forward(model: BaseModel) -> Callable[[Any], None]:
-    """Returns what runs a model on a training batch up to its losses.
+    """Returns a function that runs a model on a training batch up to its losses.
 
-    Preprocessing is that of a copy, for some preprocessors keep a state: mmdet's and mmpose's
-    ``BatchSyncRandomResize`` the size of the next batches. It also asks for the iteration, which
-    nothing tells before a training: it is the first one then.
+    It uses a copy of the preprocessor, because some keep a state: ``BatchSyncRandomResize`` of
+    mmdet and mmpose keeps the size of the next batches. This one also reads the iteration from the
+    message hub, which has none outside of a training. It is set to 0 there.
     """
     preprocess = copy.deepcopy(model.data_preprocessor)
     hub = MessageHub.get_current_instance()

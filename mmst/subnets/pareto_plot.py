@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmst.pyplot import import_pyplot
+from mmst.pyplot import PAGE_WIDTH, figure_style, import_pyplot, save_figure
 
 from .pareto import Candidate, Metric, pareto_front
 
@@ -55,17 +55,16 @@ def plot_front(
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = import_pyplot('the front is')
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout='constrained')
-    for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
-        _plot_panel(axis, measured, metric, chosen, cost)
-        axis.set_xlabel(label)
-    axes[0].set_ylabel(metric.name)
-    axes[0].legend(loc='lower right')
-    if title:
-        figure.suptitle(title, fontsize='medium')
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    with figure_style('the front is') as plt:
+        figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.2), sharey=True)
+        for axis, (cost, label) in zip(axes, COSTS.items(), strict=True):
+            _plot_panel(axis, measured, metric, chosen, cost)
+            axis.set_xlabel(label)
+        axes[0].set_ylabel(metric.name)
+        axes[0].legend(loc='lower right')
+        if title:
+            figure.suptitle(title)
+        save_figure(figure, path)
 
 
 def _plot_panel(
@@ -75,7 +74,7 @@ def _plot_panel(
         return [getattr(one, cost) for one in points], [one.metrics[metric.name] for one in points]
 
     found = [one for one in measured if metric.name in one.metrics]
-    axis.scatter(*coordinates(found), color='0.7', label='subnets')
+    axis.scatter(*coordinates(found), s=20, color='0.7', label='subnets')
     front = _front(measured, metric, cost)
     axis.plot(*coordinates(front), 'o-', color='C0', label='front', drawstyle='steps-post')
     axis.plot(*coordinates([chosen]), '*', color='C1', markersize=14, label='chosen')
@@ -83,7 +82,6 @@ def _plot_panel(
         name = ','.join(map(str, one.depths))
         place = (getattr(one, cost), one.metrics[metric.name])
         axis.annotate(name, place, (3, 4), textcoords='offset points', fontsize='x-small')
-    axis.grid(alpha=0.3)
     axis.margins(x=0.12)  # for the names
 
 

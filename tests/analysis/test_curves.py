@@ -34,12 +34,12 @@ def test_each_loss_has_a_panel_with_both_networks(tmp_path, saved_figures):
         {'main': [(30, 0.5)]},
         {'main': [(30, 0.25)]},
     ]
-    assert legend_colors(panels[0]) == {'main': '#1f77b4', 'subnets': '#ff7f0e'}
+    assert legend_colors(panels[0].get_legend()) == {'main': '#08306b', 'subnets': '#e6760a'}
     for axis in panels[:4]:
         assert axis.get_xlabel() == 'iteration' and axis.get_ylim()[0] == 0
-        shown = legend_colors(axis)
+        shown = legend_colors(axis.get_legend())
         assert {name: color_of(line) for name, line in labelled(axis).items()} == shown
-    assert cv2.imread(str(tmp_path / 'curves.png')).shape == (720, 1512, 3)
+    assert cv2.imread(str(tmp_path / 'curves.png')).shape == (600, 1050, 3)
 
 
 def test_no_loss_is_an_error(tmp_path):

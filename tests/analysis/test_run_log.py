@@ -1,25 +1,8 @@
 """Logs of a training are read as mmengine writes them, over all its interruptions."""
 
-import json
-
 import pytest
 
 from mmst.analysis.run_log import RunLog, read_run_log
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Writes the logs of successive runs into a work dir, which it returns."""
-
-    def write_runs(*runs):
-        for number, lines in enumerate(runs):
-            folder = tmp_path / f'2026010{number}_000000' / 'vis_data'
-            folder.mkdir(parents=True)
-            text = ''.join(f'{json.dumps(line)}\n' for line in lines)
-            (folder / 'scalars.json').write_text(text)
-        return tmp_path
-
-    return write_runs
 
 
 def train(step, **values):

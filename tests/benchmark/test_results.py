@@ -119,7 +119,8 @@ def test_a_damaged_result_is_named(folder):
 
 def test_the_picture_holds_seeds_means_and_deviations(folder, tmp_path, saved_figures):
     plot_results(GRID, read_results(GRID, folder), tmp_path / 'plot.png')
-    (axis,) = saved_figures['plot.png'].axes
+    figure = saved_figures['plot.png']
+    (axis,), (legend,) = figure.axes, figure.legends
     assert (axis.get_xlabel(), axis.get_ylabel()) == ('training FLOPs [T]', 'test top1')
     means = labelled(axis)
     assert list(means) == [
@@ -135,15 +136,16 @@ def test_the_picture_holds_seeds_means_and_deviations(folder, tmp_path, saved_fi
         center, deviation = statistics.mean(values), statistics.stdev(values)
         assert points(mean.lines[0]) == [pytest.approx((flops, center))]
         assert error_bars(mean) == [pytest.approx((flops, center - deviation, center + deviation))]
-        assert color_of(one) == color_of(mean.lines[0]) == legend_colors(axis)[label]
-    assert len(set(legend_colors(axis).values())) == 4
-    assert image.imread(tmp_path / 'plot.png').shape == (504, 960, 4)
+        assert color_of(one) == color_of(mean.lines[0]) == legend_colors(legend)[label]
+    assert len(set(legend_colors(legend).values())) == 4
+    assert len({one.lines[0].get_marker() for one in means.values()}) == 4  # in grey
+    assert image.imread(tmp_path / 'plot.png').shape == (540, 1050, 4)
 
 
 def test_the_picture_of_no_results_is_empty(tmp_path, saved_figures):
     plot_results(GRID, read_results(GRID, tmp_path / 'none'), tmp_path / 'empty.png')
-    (axis,) = saved_figures['empty.png'].axes
-    assert not axis.has_data() and axis.get_legend() is None
+    figure = saved_figures['empty.png']
+    assert not figure.axes[0].has_data() and not figure.legends
 
 
 def test_the_page_holds_the_committed_results():

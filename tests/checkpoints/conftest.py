@@ -34,7 +34,7 @@ def fill():
 
 @pytest.fixture
 def warnings(capsys):
-    """What has been logged since the last call."""
+    """Function that returns the text logged since its last call."""
     MMLogger._instance_dict.clear()  # An earlier test's writes to another stream.
     return lambda: capsys.readouterr().out
 

@@ -1,7 +1,5 @@
 """Config entries that each library's own scripts add."""
 
-import importlib.util
-
 import pytest
 from mmengine.config import Config
 
@@ -78,27 +76,6 @@ def test_a_library_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     with pytest.raises(ImportError, match=r'needs mmseg.*pip install -e "\.\[seg\]".*docs/install'):
         library_of(Config({'default_scope': 'mmseg'}))
-
-
-PANOPTIC = [
-    {'train_dataloader': {'dataset': {'pipeline': [{'type': 'LoadPanopticAnnotations'}]}}},
-    {'val_evaluator': {'type': 'mmdet.CocoPanopticMetric'}},
-    {'test_evaluator': [{'type': 'CocoMetric'}, {'type': 'CocoPanopticMetric'}]},
-]
-
-
-@pytest.mark.parametrize('options', PANOPTIC)
-def test_panoptic_data_without_panopticapi_say_how_to_get_it(monkeypatch, options):
-    pytest.importorskip('mmdet')
-    cfg = config('mmdet', **options)
-    apply_library_defaults(cfg)
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        'importlib.util.find_spec', lambda name: None if name == 'panopticapi' else find(name)
-    )
-    with pytest.raises(ImportError, match=r'Panoptic.*panopticapi.*pip install panopticapi-lite'):
-        apply_library_defaults(cfg)
-    apply_library_defaults(config('mmdet', val_evaluator={'type': 'CocoMetric'}))
 
 
 def test_a_scope_is_no_argument_of_the_collate_function():

@@ -161,7 +161,7 @@ def train(out, rank, ranks, settings):
 
 
 def distributed_config(settings, rank):
-    """What tools/train.py makes of a config."""
+    """Config of a rank, as tools/train.py makes it."""
     cfg = Config({'find_unused_parameters': settings['find_unused_parameters']})
     return set_launcher(cfg, 'pytorch', rank)
 

@@ -13,6 +13,6 @@ def built(cfg):
 
 
 def same(backbone, state_dict):
-    """Whether a backbone has all tensors of a state dict, with their values."""
+    """Tells whether a backbone has all tensors of a state dict, with their values."""
     own = backbone.state_dict()
     return all(torch.equal(own[name], value) for name, value in state_dict.items())

@@ -30,7 +30,7 @@ def examples(count):
 
 
 def own_error(error):
-    """Whether mmst itself raised it, with a message that tells the value."""
+    """Tells whether mmst itself raised it, with a message that tells the value."""
     trace = error.__traceback__
     while trace.tb_next:
         trace = trace.tb_next

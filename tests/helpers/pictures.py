@@ -4,7 +4,7 @@ from matplotlib import colors
 
 
 def labelled(axis) -> dict:
-    """What an axis draws, by its label in the legend, in order."""
+    """Artists of an axis by their label in the legend, in order."""
     handles, labels = axis.get_legend_handles_labels()
     return dict(zip(labels, handles, strict=True))
 
@@ -26,8 +26,7 @@ def color_of(line) -> str:
     return colors.to_hex(color if isinstance(color, str) else color[0])
 
 
-def legend_colors(axis) -> dict[str, str]:
+def legend_colors(legend) -> dict[str, str]:
     """Colours that a legend shows, by label."""
-    legend = axis.get_legend()
     texts = [text.get_text() for text in legend.get_texts()]
     return dict(zip(texts, map(color_of, legend.legend_handles), strict=True))

@@ -14,7 +14,7 @@ HOOK = {
 }
 
 NO_PAUSE = 'mmengine.runner.loops.time', SimpleNamespace(sleep=lambda seconds: None)
-"""What leaves out the two seconds that mmengine waits for data workers before another epoch."""
+"""Patch against the two seconds that mmengine waits for data workers before another epoch."""
 
 
 class Record(Hook):

@@ -105,7 +105,7 @@ def compare(first, second):
 @pytest.mark.parametrize(
     ('loop', 'workers'),
     [
-        ('epochs', 2),
+        pytest.param('epochs', 2, marks=pytest.mark.slow),
         ('iterations', 0),
         pytest.param('epochs', 0, marks=pytest.mark.slow),
         pytest.param('iterations', 2, marks=pytest.mark.slow),

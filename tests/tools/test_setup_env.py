@@ -44,6 +44,17 @@ def test_a_finished_environment_leaves_nothing_to_do(setup_env):
     assert not setup_env.remaining()
 
 
+@pytest.mark.parametrize(('argument', 'status'), [('--help', 0), ('--cuda', 2)])
+def test_an_argument_starts_no_setup(setup_env, monkeypatch, argument, status):
+    begun = []
+    monkeypatch.setattr(setup_env, 'remaining', lambda: begun.append(argument) or {})
+    monkeypatch.setattr(sys, 'argv', ['setup_env.py', argument])
+    with pytest.raises(SystemExit) as error:
+        setup_env.main()
+    assert error.value.code == status
+    assert not begun
+
+
 def test_changed_requirements_redo_what_was_built_on_them(setup_env, tmp_path, monkeypatch):
     changed = tmp_path / 'lock.txt'
     changed.write_text('torch==2.12.0\n')

@@ -15,6 +15,16 @@ def states_of(work_dir):
     return load_checkpoint(work_dir / 'iter_2.pth')['state_dict']
 
 
+@pytest.mark.parametrize(
+    'tiny',
+    [
+        'mmdet',
+        'mmpretrain',
+        pytest.param('mmseg', marks=pytest.mark.slow),
+        pytest.param('mmpose', marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
 def test_a_written_config_trains_to_what_the_option_trains_to(tiny, run_tool, tmp_path):
     config, data = tiny
     settings = ('--stimulate', 'num_subnets=2', 'min_ratio=0.5')
