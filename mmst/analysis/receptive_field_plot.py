@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from mmst.pyplot import import_pyplot
+from mmst.pyplot import figure_style, save_figure
 
 from .receptive_field import THRESHOLDS, ReceptiveField, area_ratio, square_side
 
@@ -38,35 +38,29 @@ def plot_receptive_fields(
 
     Args:
         fields: At least one.
-        path: File to write; its suffix names the format.
+        path: File to write; its suffix names the format. An SVG is written beside it.
         title: What network it is.
 
     Raises:
         ImportError: matplotlib is missing.
     """
-    plt = import_pyplot('receptive fields are')
     columns = min(COLUMNS, len(fields))
     rows = -(-len(fields) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(max(4.5, 2.6 * columns + 0.9), 3.3 * rows + 0.6),
-        squeeze=False,
-        layout='constrained',
-    )
     maps = [_relative(field) for field in fields]
     most = max(2.0, *(one.flatten().quantile(1 - CUT).item() for one in maps))
-    for axis, field, relative in zip(axes.flat, fields, maps, strict=False):
-        image = _plot_field(axis, field, relative, most)
-    for axis in axes.flat[len(fields) :]:
-        axis.set_axis_off()
-    figure.colorbar(image, ax=axes, label='contribution / mean', shrink=0.8, extend='both')
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside lower center', ncols=len(labels), frameon=False)
-    if title:
-        figure.suptitle(title, fontsize='medium')
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    with figure_style('receptive fields are') as plt:
+        size = (max(4.5, 2.6 * columns + 0.9), 3.3 * rows + 0.6)
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+        for axis, field, relative in zip(axes.flat, fields, maps, strict=False):
+            image = _plot_field(axis, field, relative, most)
+        for axis in axes.flat[len(fields) :]:
+            axis.set_axis_off()
+        figure.colorbar(image, ax=axes, label='contribution / mean', shrink=0.8, extend='both')
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc='outside lower center', ncols=len(labels))
+        if title:
+            figure.suptitle(title)
+        save_figure(figure, path)
 
 
 def _relative(field: ReceptiveField) -> Tensor:
@@ -96,6 +90,7 @@ def _plot_field(axis: Any, field: ReceptiveField, relative: Tensor, most: float)
     axis.set_xlabel(f'x (pixels)\nr at {parts} %:\n{" / ".join(ratios)} %', fontsize='small')
     axis.set_ylabel('y (pixels)', fontsize='small')
     axis.tick_params(labelsize='x-small')
+    axis.grid(visible=False)
     axis.locator_params(nbins=5)
     return image
 
@@ -113,6 +108,7 @@ def _draw_square(axis: Any, field: ReceptiveField, threshold: float, line: str) 
         line,
         color='black',
         linewidth=1.1,
+        marker='',
         label=f'{threshold:.0%} of the total',
         clip_on=False,
         path_effects=[Stroke(linewidth=2.6, foreground='white'), Normal()],

@@ -154,10 +154,10 @@ def report(fields: Sequence[ReceptiveField], files: Sequence[Path]) -> None:
 def run(args: argparse.Namespace) -> None:
     """Computes, draws and reports."""
     fields = receptive_fields(args, prepare(args))
-    files = [Path(args.out_dir) / f'erf.{suffix}' for suffix in ('png', 'csv', 'json')]
-    picture, table, record = files
+    files = [Path(args.out_dir) / f'erf.{suffix}' for suffix in ('png', 'svg', 'csv', 'json')]
+    picture, _, table, record = files
     title = Path(args.config).stem
-    write_whole(picture, lambda file: plot_receptive_fields(fields, file, title))
+    plot_receptive_fields(fields, picture, title)
     write_whole(table, lambda file: write_csv(fields, file))
     write_whole(record, lambda file: write_json(fields, file))
     report(fields, files)

@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.visualization import Visualizer
 
 from mmst.mini.coco_categories import COCO_CATEGORIES
@@ -261,3 +263,26 @@ def train_plain(tmp_path, monkeypatch, run_tool):
         run_tool('train', 'plain.py', *options)
 
     return train
+
+
+ST_NETWORK = """
+_base_ = './{base}.py'
+custom_imports = dict(imports=['mmst'], allow_failed_imports=False)
+model = dict(backbone=dict(type='mmst.STBackbone', wraps='ResNet', choices=(1, 2, 1, 1)))
+"""
+
+
+@pytest.fixture
+def network(tiny, tmp_path):
+    """Config of a stimulated network, its checkpoint, its data, and the model."""
+    plain, data = tiny
+    config = plain.with_name('st.py')
+    config.write_text(ST_NETWORK.format(base=plain.stem))
+    cfg = Config.fromfile(config)
+    if 'data_preprocessor' in cfg:
+        cfg.model.data_preprocessor = cfg.data_preprocessor
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model).eval()
+    torch.save({'meta': {}, 'state_dict': model.state_dict()}, tmp_path / 'a.pth')
+    return config, tmp_path / 'a.pth', data, model

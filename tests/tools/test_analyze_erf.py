@@ -5,34 +5,11 @@ import csv
 import cv2
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 
 from mmst.analysis.receptive_field import area_ratio, contribution_scores
 from mmst.core import active_subnet, resize_batch
 
-NETWORK = """
-_base_ = './{base}.py'
-custom_imports = dict(imports=['mmst'], allow_failed_imports=False)
-model = dict(backbone=dict(type='mmst.STBackbone', wraps='ResNet', choices=(1, 2, 1, 1)))
-"""
-
 pytestmark = pytest.mark.parametrize('tiny', ['mmpretrain'], indirect=True)
-
-
-@pytest.fixture
-def network(tiny, tmp_path):
-    """Config, checkpoint, data and model."""
-    plain, data = tiny
-    config = plain.with_name('st.py')
-    config.write_text(NETWORK.format(base=plain.stem))
-    cfg = Config.fromfile(config)
-    cfg.model.data_preprocessor = cfg.data_preprocessor
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model).eval()
-    torch.save({'meta': {}, 'state_dict': model.state_dict()}, tmp_path / 'a.pth')
-    return config, tmp_path / 'a.pth', data, model
 
 
 def test_ratios_are_those_of_the_first_test_images(network, run_tool, tmp_path, capsys):
