@@ -163,10 +163,6 @@ def report(statistics: Sequence[LogitStatistics], files: Sequence[Path]) -> None
     print('files           ' + ', '.join(map(str, files)))
 
 
-def _mean(values: Tensor) -> str:
-    return f'{values.mean():.3f} ± {values.std(unbiased=False):.3f}'
-
-
 def run(args: argparse.Namespace) -> None:
     """Computes, draws and reports."""
     statistics = collect(args, prepare(args))
