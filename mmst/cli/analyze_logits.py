@@ -21,11 +21,10 @@ from mmst.analysis.logit_statistics import (
 )
 from mmst.checkpoints.write import write_whole
 from mmst.engine.model_parts import find_backbone
-from mmst.engine.summary import count_depth_cost
 from mmst.pyplot import import_pyplot
 from mmst.subnets.evaluation import check_recalibrate, parse_depths
 from mmst.subnets.loaders import evaluation_batches
-from mmst.subnets.pareto import candidates, spread_over_flops
+from mmst.subnets.pareto import spread_subnets
 
 from . import options
 from .command import run_command
@@ -86,25 +85,6 @@ def prepare(args: argparse.Namespace) -> list[Source]:
     return sources
 
 
-def choose_depths(networks: Networks, count: int) -> list[Depths]:
-    """Depths of the smallest subnet and others, spread evenly by FLOPs.
-
-    Raises:
-        ValueError: Several subnets are wanted, and FLOPs cannot be counted.
-    """
-    backbone = find_backbone(networks.model)
-    space = candidates(backbone)
-    if count == 1:
-        return [space.smallest.depths]
-    cost = count_depth_cost(backbone, networks.runner.logger)
-    if cost is None:
-        raise ValueError(
-            f'--subnets {count} spreads subnets by FLOPs, which cannot be counted for a '
-            f'{type(backbone).__name__}; name them by --depths'
-        )
-    return [d for d in spread_over_flops(space, cost, count + 1) if d != space.full]
-
-
 @torch.no_grad()
 def logits_of(model: nn.Module, data: dict[str, Any]) -> Tensor:
     """Logits of a preprocessed batch, of shape (N, C), on the CPU.
@@ -125,10 +105,9 @@ def logits_of(model: nn.Module, data: dict[str, Any]) -> Tensor:
 def collect(args: argparse.Namespace, sources: Sequence[Source]) -> list[LogitStatistics]:
     """Computes the logits of each network and subnet."""
     networks = Networks(sources, args.recalibrate)
-    subnets: list[Depths | None] = [
-        None,
-        *(args.depths or choose_depths(networks, args.subnets or 1)),
-    ]
+    backbone = find_backbone(networks.model)
+    smaller = args.depths or spread_subnets(backbone, args.subnets or 1, networks.runner.logger)
+    subnets: list[Depths | None] = [None, *smaller]
     bar = ProgressBar(len(sources) * len(subnets), file=sys.stdout)
     found = []
     for source in sources:

@@ -16,11 +16,10 @@ from mmst.core.norm import learning_norm_layers
 from mmst.engine.model_parts import find_backbone, unwrapped
 from mmst.engine.random_state import private_random_state
 from mmst.engine.registry import HOOKS
-from mmst.engine.summary import count_depth_cost
 
 from .evaluation import active_evaluated_subnet, default_recalibrate, numbers
 from .loaders import TrainingBatches, build_loader
-from .pareto import NO_RESULT, candidates, choose_metric, spread_over_flops
+from .pareto import NO_RESULT, candidates, choose_metric, spread_subnets
 
 __all__ = ['SubnetEvalHook']
 
@@ -49,7 +48,7 @@ class SubnetEvalHook(Hook):
     Args:
         subnets: ``'smallest'``, a list of depths, e.g. ``[(3, 3, 4, 3), (2, 2, 2, 2)]``, or a
             number of subnets: the smallest and others whose FLOPs are spread evenly between its and
-            those of the whole network, see :func:`~mmst.subnets.pareto.spread_over_flops`.
+            those of the whole network, see :func:`~mmst.subnets.pareto.spread_subnets`.
         interval: Validations from one evaluation of subnets to the next; the last one always has
             one.
         recalibrate: Training batches to recompute the norm statistics of a subnet from, 0 for none.
@@ -221,14 +220,7 @@ def _choose(
     backbone = find_backbone(model)
     space = candidates(backbone)
     if isinstance(subnets, int):
-        cost = count_depth_cost(backbone, runner.logger)
-        if cost is None:
-            raise ValueError(
-                f'subnets={subnets} spreads subnets by FLOPs, which cannot be counted for a '
-                f'{type(backbone).__name__}; give a list of depths'
-            )
-        chosen = spread_over_flops(space, cost, subnets + 1)
-        chosen.remove(space.full)
+        chosen = spread_subnets(backbone, subnets, runner.logger)
     elif isinstance(subnets, str):
         chosen = [space.smallest.depths]
     else:

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from logging import Logger
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmst.core import DepthCost, DepthSpace, Subnet, residual_stages
+from mmst.engine.summary import count_depth_cost
 
 __all__ = [
     'Candidate',
@@ -23,6 +25,7 @@ __all__ = [
     'choose_metric',
     'pareto_front',
     'spread_over_flops',
+    'spread_subnets',
     'within_flops',
 ]
 
@@ -167,6 +170,32 @@ def spread_over_flops(space: DepthSpace, cost: DepthCost, count: int) -> list[tu
         left = (depths for depths in ratios if depths not in chosen)
         chosen.append(min(left, key=lambda depths: abs(ratios[depths] - wanted)))
     return sorted(chosen, key=ratios.__getitem__)
+
+
+def spread_subnets(backbone: nn.Module, count: int, logger: Logger) -> list[tuple[int, ...]]:
+    """Chooses subnets by :func:`spread_over_flops`, the smallest among them, but not the network.
+
+    Args:
+        backbone: Backbone whose subnets they are.
+        count: How many; fewer if there are not so many.
+        logger: Logger of why FLOPs could not be counted.
+
+    Returns:
+        Their depths, the cheapest first.
+
+    Raises:
+        ValueError: FLOPs cannot be counted, and more than the smallest subnet is wanted.
+    """
+    space = candidates(backbone)
+    if count == 1:
+        return [depths for depths in [space.smallest.depths] if depths != space.full]
+    cost = count_depth_cost(backbone, logger)
+    if cost is None:
+        raise ValueError(
+            f'{count} subnets would be spread by FLOPs, which cannot be counted for a '
+            f'{type(backbone).__name__}; give their depths'
+        )
+    return [d for d in spread_over_flops(space, cost, count + 1) if d != space.full]
 
 
 class Results:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import logging
 import math
 
 import pytest
@@ -18,6 +19,7 @@ from mmst.subnets.pareto import (
     choose_metric,
     pareto_front,
     spread_over_flops,
+    spread_subnets,
     within_flops,
 )
 from mmst.subnets.pareto_plot import plot_front, write_front_csv
@@ -205,3 +207,17 @@ def test_a_subnet_that_detects_nothing_is_on_no_front(tmp_path, saved_figures):
     plot_front(found, metric, FOUND[3], tmp_path / 'front.png')
     (points, *_) = saved_figures['front.png'].axes[0].collections
     assert len(points.get_offsets()) == len(FOUND)
+
+
+class _Toy(nn.Module):
+    """Three equal blocks."""
+
+    def __init__(self, space):
+        super().__init__()
+        self.depth_space = space
+
+
+def test_the_smallest_subnet_needs_no_count_of_flops():
+    logger = logging.getLogger('test')
+    assert spread_subnets(_Toy(DepthSpace((3,), (3,))), 1, logger) == [(1,)]
+    assert spread_subnets(_Toy(DepthSpace((3,), (1,))), 1, logger) == []
